@@ -1,0 +1,26 @@
+# What a client container does:
+#   udp [...], tcp [...]   one of the lecture's clients, with its arguments
+#   conversation           the lines of conversation.txt, by each protocol that the server speaks (the default)
+set -eu
+
+case "${1-conversation}" in
+udp | tcp)
+    program="${1}_client.py"
+    shift
+    exec python3 "$program" "$@"
+    ;;
+conversation)
+    case "${SERVER_PROGRAM-server}" in
+    udp_server) protocols=udp ;;
+    tcp_server) protocols=tcp ;;
+    *) protocols='udp tcp' ;;
+    esac
+    for protocol in $protocols; do
+        python3 "${protocol}_client.py" <conversation.txt
+    done
+    ;;
+*)
+    echo "client: expected udp, tcp or conversation, got '$1'" >&2
+    exit 2
+    ;;
+esac

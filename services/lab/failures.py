@@ -1,0 +1,87 @@
+"""Failures, told in one line: what was tried, what came back, what to do.
+
+    Failure             the program cannot go on: exit code 1
+    └── Unanswered      this message got no answer, the next one may: exit code 3 at the end
+
+Wrong arguments, environment variables and the like end in exit code 2 (see `lab.options`).
+"""
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from enum import IntEnum
+from types import FrameType
+from typing import NoReturn
+
+
+class Exit(IntEnum):
+    """Exit codes of every program of the lab."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNANSWERED = 3
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class Failure(Exception):
+    """The program cannot go on; the message is the one line that the user reads."""
+
+
+class Unanswered(Failure):
+    """One message got no answer; the program goes on with the next."""
+
+
+REMEDIES = {
+    errno.EADDRINUSE: "another program has this port: stop it, or choose another port",
+    errno.EACCES: "not allowed: a port below 1024 needs a privilege where the system protects it",
+    errno.EADDRNOTAVAIL: "no network interface of this host has that address: leave it out to use every one",
+    errno.ECONNREFUSED: "no program listens there: start the server first, and check the port",
+    errno.EHOSTUNREACH: "no way to that host: check that it is up and on the same network",
+    errno.ENETUNREACH: "no route to that network: check the address and this host's network",
+    errno.ECONNRESET: "the other side ended the connection abruptly: check the server, then try again",
+    errno.EPIPE: "the other side has already closed the connection: check the server, then try again",
+    errno.EMSGSIZE: "it does not fit into one datagram: send less",
+    errno.EMFILE: "this process may open no more files: raise the limit (ulimit -n)",
+    errno.EPERM: "the system forbids it: look for a firewall rule",
+}
+
+
+def explain(error: OSError, what: str) -> str:
+    """Return one line about a socket call that failed.
+
+    Args:
+        error: what the call raised: an `OSError`, or one of its kinds (`gaierror`, `TimeoutError`).
+        what: what was tried, with the address: "bind to 0.0.0.0:12000".
+    """
+    reason = error.strerror or str(error) or type(error).__name__
+    remedy = REMEDIES.get(error.errno or 0)
+    return f"cannot {what}: {reason}" + (f" ({remedy})" if remedy else "")
+
+
+def _stop(signum: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + signum)
+
+
+def run(main: Callable[[], int]) -> NoReturn:
+    """Run a program to its exit code: failures in one line, SIGINT and SIGTERM without a traceback."""
+    program = os.path.basename(sys.argv[0]).removesuffix(".py")  # noqa: PTH119 - a name, not a path
+    # As process 1 of a container a program without a handler would not even notice SIGTERM.
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        code = main()
+    except Failure as failure:
+        complain(f"{program}: {failure}")
+        code = Exit.FAILED
+    raise SystemExit(code)
+
+
+def complain(line: str) -> None:
+    """Write one line to standard error, as far as anybody still reads it."""
+    with suppress(OSError):  # where standard error is gone, the exit code still speaks
+        os.write(2, f"{line}\n".encode("utf-8", "backslashreplace"))

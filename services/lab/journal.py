@@ -1,0 +1,180 @@
+"""The journal: one line for each socket call, for people or as JSON.
+
+A journal never stops the program that writes it. A line that nobody takes (a full pipe, a stopped
+terminal, a full disk) is left out, counted, and the count is said as soon as a line goes through again.
+
+    text   09:41:07.250613 UDP recvfrom 172.20.0.2:12000 <- 172.20.0.3:41273  5 bytes "hello"
+    json   {"time_ns": …, "program": "server", "event": "recvfrom", "protocol": "udp",
+            "local": "172.20.0.2:12000", "peer": "172.20.0.3:41273", "bytes": 5}
+
+`time_ns` is the monotonic clock: one for all containers of a machine, and nobody can set it back. The
+first line of a program has `unix_ns` too, the same instant as captures and other machines name it. A call
+that sends is dated when it begins, one that receives when it has returned: so no message is received before
+it was sent. The text has the time of day (UTC).
+"""
+
+import json
+import os
+import select
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from socket import SOCK_DGRAM, socket
+from typing import TypeAlias
+
+Address: TypeAlias = tuple[str, int]
+Instant: TypeAlias = tuple[int, int]  # nanoseconds: of the monotonic clock, and since 1970 (UTC)
+
+# The container's healthcheck talks to the server from this address, which no other host can have:
+# its exchanges are left out of the journal, where they would drown the story.
+HEALTHCHECK_HOST = "127.0.0.2"
+
+LONGEST_PREVIEW = 40  # bytes of a message that the text shows
+
+
+def now() -> Instant:
+    """Return this instant, by both clocks."""
+    return time.monotonic_ns(), time.time_ns()
+
+
+def name(address: Address) -> str:
+    """Return an IPv4 address and port as people write it: 127.0.0.1:12000."""
+    return f"{address[0]}:{address[1]}"
+
+
+def preview(data: bytes | bytearray) -> str:
+    """Return the beginning of a message in quotes, with everything that could move the cursor escaped."""
+    text = data[:LONGEST_PREVIEW].decode("utf-8", "surrogateescape")
+    return f'"{"".join(map(_visible, text))}"' + ("..." if len(data) > LONGEST_PREVIEW else "")
+
+
+def _visible(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # a byte that is not UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
+
+
+def clock(unix_ns: int) -> str:
+    """Return the time of day, in UTC and with microseconds."""
+    return f"{time.strftime('%H:%M:%S', time.gmtime(unix_ns // 10**9))}.{unix_ns % 10**9 // 1000:06}"
+
+
+class Journal:
+    """Writes the events of one program to a file descriptor; see the module's text for the format.
+
+    Args:
+        as_json: one JSON object a line, else text.
+        quiet: leave out everything but what is marked `always`.
+        fd: where to write; the descriptor stays in blocking mode, it may be shared with a shell.
+    """
+
+    def __init__(self, *, as_json: bool, quiet: bool, fd: int = 1) -> None:
+        self.program = sys.argv[0].rpartition("/")[2].removesuffix(".py")
+        self.as_json = as_json
+        self.quiet = quiet
+        self.left_out = 0
+        self._first = True
+        self._fd = fd
+        self._writable = select.poll()
+        self._writable.register(fd, select.POLLOUT)
+
+    def event(
+        self,
+        event: str,
+        sock: socket | None = None,
+        *,
+        peer: Address | None = None,
+        data: bytes | bytearray | None = None,
+        note: str = "",
+        always: bool = False,
+        at: Instant | None = None,
+    ) -> None:
+        """Write down what has happened.
+
+        Args:
+            event: the socket call, by its name ("recvfrom"), or "resolve", "error", "stop", ...
+            sock: the socket it was made on; its protocol and its own address are written down.
+            peer: the other side.
+            data: the message; its length is written down, and in the text how it begins.
+            note: a few words for people.
+            always: write it even when the journal is quiet.
+            at: when it began, for calls that send; now, where it is left out.
+        """
+        if (self.quiet and not always) or (peer is not None and peer[0] == HEALTHCHECK_HOST):
+            return
+        self._record(at or now(), event, sock, peer, data, note)
+
+    @contextmanager
+    def call(self, event: str, sock: socket, *, peer: Address, data: bytes | bytearray) -> Iterator[None]:
+        """Write down the call that sends, made in the body of the `with`; nothing if it raises."""
+        if self.quiet or peer[0] == HEALTHCHECK_HOST:
+            yield
+            return
+        begun = now()
+        yield
+        self._record(begun, event, sock, peer, data, "")
+
+    def _record(
+        self,
+        at: Instant,
+        event: str,
+        sock: socket | None,
+        peer: Address | None,
+        data: bytes | bytearray | None,
+        note: str,
+    ) -> None:
+        time_ns, unix_ns = at
+        protocol = local = ""
+        if sock is not None:
+            protocol = "udp" if sock.type == SOCK_DGRAM else "tcp"
+            local = name(sock.getsockname())
+        if self.as_json:
+            record: dict[str, str | int] = {"time_ns": time_ns, "program": self.program, "event": event}
+            if self._first:
+                record["unix_ns"] = unix_ns
+            if protocol:
+                record |= {"protocol": protocol, "local": local}
+            if peer is not None:
+                record["peer"] = name(peer)
+            if data is not None:
+                record["bytes"] = len(data)
+            if note:
+                record["note"] = note
+            line = json.dumps(record)
+        else:
+            arrow = "<-" if event in {"recv", "recvfrom", "accept"} else "->"
+            addresses = f"{local} {arrow} {name(peer)}" if peer is not None else local
+            words = [f"{clock(unix_ns)} {protocol.upper():3} {event:<8}", addresses]
+            if event == "recv" and not data:
+                words.append("(the other side has closed)")  # what 0 bytes mean on TCP
+            elif data is not None:
+                words.append(f" {len(data)} {'byte' if len(data) == 1 else 'bytes'} {preview(data)}")
+            words.append(note and f" {note}")
+            line = " ".join(word for word in words if word)
+        self._first = False
+        self._write(line)
+
+    def _write(self, line: str) -> None:
+        if self.left_out:
+            if self.as_json:
+                count = json.dumps(
+                    {
+                        "time_ns": time.monotonic_ns(),
+                        "program": self.program,
+                        "event": "left_out",
+                        "lines": self.left_out,
+                    }
+                )
+            else:
+                count = f"(the log was not read: {self.left_out} lines left out here)"
+            line = f"{count}\n{line}"
+        try:
+            # A line is shorter than PIPE_BUF, so a pipe that takes anything takes all of it.
+            if not self._writable.poll(0):
+                raise BlockingIOError
+            os.write(self._fd, f"{line}\n".encode("utf-8", "backslashreplace"))
+        except OSError:
+            self.left_out += 1
+        else:
+            self.left_out = 0

@@ -1,0 +1,205 @@
+"""The TCP side of the concurrent server: many connection sockets, none of which may harm another.
+
+Rules:
+  1. No call blocks. A turn of the loop serves each ready connection once, with PIECE bytes at most.
+  2. What was read is answered before more is read, so of one client the server holds at most the answer to
+     one piece (3 * PIECE bytes). Who sends and does not read is not read from either: TCP makes him wait.
+  3. A connection on which no byte moves for the idle time-out is closed. A slow reader's single byte counts.
+  4. Over the limit a connection is accepted, told so and closed: the client knows, and can try again.
+"""
+
+import errno
+from collections import OrderedDict
+from socket import SHUT_WR, socket
+
+from lab.failures import explain
+from lab.journal import Address, Journal, now
+from readiness import READ, WRITE, Readiness
+from uppercase import UpperStream
+
+PIECE = 16_384  # bytes to read at a time
+ACCEPTS_PER_TURN = 64
+
+# The process (EMFILE) or the system has run out of something: to accept again at once would spin.
+EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+class Connection:
+    """One client: its connection socket, and what is still to be sent to it."""
+
+    __slots__ = ("active", "address", "ended", "sock", "stream", "unsent")
+
+    def __init__(self, sock: socket, address: Address, turn_s: float) -> None:
+        self.sock = sock
+        self.address = address
+        self.active = turn_s  # when a byte last moved, in seconds of the loop's clock
+        self.stream = UpperStream()
+        self.unsent = b""
+        self.ended = False  # the client sends no more: close when all is sent
+
+
+class Connections:
+    """The connections that came in by one welcoming socket.
+
+    Args:
+        welcoming_socket: listening and non-blocking; it stays the caller's to close.
+        readiness: where the connection sockets are watched; the caller brings their events to `ready`.
+        limit: how many connections at once.
+        idle_timeout: seconds.
+
+    The methods' `turn_s` is the time at which this turn of the loop began, in seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        welcoming_socket: socket,
+        readiness: Readiness,
+        journal: Journal,
+        *,
+        limit: int,
+        idle_timeout: float,
+    ) -> None:
+        self._welcoming_socket = welcoming_socket
+        self._readiness = readiness
+        self._journal = journal
+        self._limit = limit
+        self._idle_timeout = idle_timeout
+        self._stopping = False
+        # By file descriptor, the one that has been idle longest first.
+        self._by_fd: OrderedDict[int, Connection] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._by_fd)
+
+    def accept(self, turn_s: float) -> bool:
+        """Take the clients that wait at the welcoming socket; False where the system has no room for more."""
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                sock, address = self._welcoming_socket.accept()
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno in EXHAUSTED:
+                    self._journal.event(
+                        "error", self._welcoming_socket, note=explain(error, "accept"), always=True
+                    )
+                    return False
+                continue  # this client has gone while it waited; there may be another
+            sock.setblocking(False)
+            self._journal.event("accept", sock, peer=address, note="a new connection socket")
+            if len(self._by_fd) >= self._limit:
+                self._refuse(sock, address)
+                continue
+            fd = sock.fileno()
+            self._by_fd[fd] = connection = Connection(sock, address, turn_s)
+            self._readiness.register(fd, READ)
+            # Most clients have sent their line by now: to answer it here saves a turn.
+            self._read(fd, connection)
+        return True
+
+    def ready(self, fd: int, turn_s: float) -> None:
+        """Serve a connection that can be read from (or, where something is unsent, written to)."""
+        connection = self._by_fd.get(fd)
+        if connection is None:  # closed earlier in this turn
+            return
+        connection.active = turn_s
+        self._by_fd.move_to_end(fd)
+        if connection.unsent:
+            self._send(fd, connection, connection.unsent)
+        else:
+            self._read(fd, connection)
+
+    def close_idle(self, turn_s: float) -> float | None:
+        """Close what has been idle too long; return the seconds until the next may be, None without any."""
+        while self._by_fd:
+            fd, connection = next(iter(self._by_fd.items()))
+            remaining = connection.active + self._idle_timeout - turn_s
+            if remaining > 0:
+                return remaining
+            self._close(fd, connection, f"idle for {self._idle_timeout:g} s")
+        return None
+
+    def stop(self) -> None:
+        """Read no more; what was read is still answered. `len()` falls as the clients close their side."""
+        self._stopping = True
+        for fd, connection in list(self._by_fd.items()):
+            if not connection.unsent:
+                self._all_sent(fd, connection)
+
+    def close(self) -> None:
+        """Close all connections at once."""
+        while self._by_fd:
+            self._close(*next(iter(self._by_fd.items())), "the server stops")
+
+    def _read(self, fd: int, connection: Connection) -> None:
+        try:
+            piece = connection.sock.recv(PIECE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._close(fd, connection, explain(error, "receive"))
+            return
+        if self._stopping:
+            # Our side is shut already. What still comes is read and dropped: left unread, it would turn
+            # close() into a reset, which can destroy answers that are still on their way.
+            if not piece:
+                self._close(fd, connection, "the client has closed, too")
+            return
+        if not self._journal.quiet:
+            self._journal.event("recv", connection.sock, peer=connection.address, data=piece)
+        if piece:
+            self._send(fd, connection, connection.stream.feed(piece))
+        else:
+            connection.ended = True
+            self._send(fd, connection, connection.stream.end())
+
+    def _send(self, fd: int, connection: Connection, answer: bytes) -> None:
+        waited = connection.unsent
+        sent = 0
+        begun = None if self._journal.quiet else now()
+        if answer:
+            try:
+                sent = connection.sock.send(answer)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self._close(fd, connection, explain(error, "send"))
+                return
+            if begun and sent:
+                self._journal.event(
+                    "send", connection.sock, peer=connection.address, data=answer[:sent], at=begun
+                )
+        connection.unsent = answer[sent:]
+        if not connection.unsent:
+            if waited or connection.ended:
+                self._all_sent(fd, connection)
+        elif not waited:
+            self._readiness.modify(fd, WRITE)
+
+    def _all_sent(self, fd: int, connection: Connection) -> None:
+        if connection.ended:
+            self._close(fd, connection, "the client has closed")
+            return
+        self._readiness.modify(fd, READ)
+        if self._stopping:
+            try:
+                connection.sock.shutdown(SHUT_WR)
+            except OSError as error:
+                self._close(fd, connection, explain(error, "shut down"))
+
+    def _close(self, fd: int, connection: Connection, why: str) -> None:
+        self._journal.event("close", connection.sock, peer=connection.address, note=why)
+        del self._by_fd[fd]
+        connection.sock.close()
+
+    def _refuse(self, sock: socket, address: Address) -> None:
+        self._journal.event(
+            "refuse", sock, peer=address, note=f"{self._limit} connections are open", always=True
+        )
+        try:
+            sock.send(f"error: the server is full ({self._limit} connections), try again later\n".encode())
+            sock.shutdown(SHUT_WR)
+            sock.recv(PIECE)  # left unread, the client's line would turn close() into a reset
+        except OSError:
+            pass  # nothing to read yet, or the client has gone
+        sock.close()

@@ -1,0 +1,50 @@
+"""The UDP side of the concurrent server: one socket for all clients, and nothing to remember of any."""
+
+from socket import SO_RCVBUF, SOL_SOCKET, socket
+
+from lab.failures import explain
+from lab.journal import Journal
+from uppercase import answer_to_datagram
+
+DATAGRAMS_PER_TURN = 64  # then the TCP clients have their turn
+LARGEST_MESSAGE = 65_535  # bytes; no IPv4 packet is longer
+RECEIVE_BUFFER = 4 << 20  # bytes to ask for; the system gives what its own limit allows (net.core.rmem_max)
+
+
+class Datagrams:
+    """Answers the datagrams of one socket.
+
+    Args:
+        server_socket: bound and non-blocking; it stays the caller's to close.
+    """
+
+    def __init__(self, server_socket: socket, journal: Journal) -> None:
+        # A burst of clients waits here while the server is busy; what finds no room is lost.
+        server_socket.setsockopt(SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER)
+        self._server_socket = server_socket
+        self._journal = journal
+        self._buffer = bytearray(LARGEST_MESSAGE)  # recvfrom() alone would allocate as much for each datagram
+
+    def answer(self) -> None:
+        """Answer the datagrams that have arrived, as many as one turn allows."""
+        server_socket, buffer, journal = self._server_socket, self._buffer, self._journal
+        for _ in range(DATAGRAMS_PER_TURN):
+            try:
+                size, client_address = server_socket.recvfrom_into(buffer)
+            except BlockingIOError:
+                return
+            message = buffer[:size]
+            if not journal.quiet:
+                journal.event("recvfrom", server_socket, peer=client_address, data=message)
+            answer = answer_to_datagram(message)
+            try:
+                if journal.quiet:
+                    server_socket.sendto(answer, client_address)
+                else:
+                    with journal.call("sendto", server_socket, peer=client_address, data=answer):
+                        server_socket.sendto(answer, client_address)
+            except OSError as error:
+                # The send buffer is full, or there is no way to this client. UDP promises nothing; go on.
+                journal.event(
+                    "error", server_socket, peer=client_address, note=explain(error, "send the answer")
+                )

@@ -1,0 +1,157 @@
+"""The command `socketlab`: one command a step of the pipeline. Exit codes: see `socketlab.errors`."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from socketlab import analysis, report, trace
+from socketlab.errors import EngineError, LabError
+from socketlab.lab import PROJECT, Lab, projects
+from socketlab.scenario import Conversation, Protocol, ServerProgram
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="socketlab",
+    help="The socket programming lecture, run on hosts of its own.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ProjectOption = Annotated[
+    str, typer.Option("--project", help="Compose project: labs of different names run side by side.")
+]
+ServerOption = Annotated[
+    ServerProgram | None,
+    typer.Option(help="What runs on the server host; left out: what runs there, else the concurrent server."),
+]
+ProtocolArgument = Annotated[Protocol, typer.Argument(help="The service to use.")]
+
+
+@contextmanager
+def timed(doing: str) -> Iterator[None]:
+    """Say what is being done and how long it took."""
+    typer.echo(f"{doing} ...", nl=False)
+    start = time.monotonic()
+    try:
+        yield
+    except BaseException:
+        typer.echo(" failed")
+        raise
+    typer.echo(f" {time.monotonic() - start:.1f} s")
+
+
+@app.command()
+def up(
+    project: ProjectOption = PROJECT,
+    server: Annotated[
+        ServerProgram, typer.Option(help="What runs on the server host.")
+    ] = ServerProgram.CONCURRENT,
+) -> None:
+    """Start the lab, show a conversation with the story of its socket calls, and leave the server running."""
+    with closing(Lab(project, server)) as lab:
+        seen = set(lab.log("server"))
+        with timed("Starting the server host"):
+            lab.start()
+        with timed("Starting a client host, which finds the server by its name"):
+            code = lab.converse()
+        typer.echo()
+        for line in lab.log("server", "client"):
+            if line not in seen:
+                _time, host, text = line
+                typer.echo(f"{host:<8} | {text}")
+        typer.echo()
+        if code:
+            raise EngineError(f"the client ended with exit code {code}: see its last lines above")
+    typer.echo(
+        "The server stays up. Talk to it yourself: make client-udp, make client-tcp. The end: make down."
+    )
+
+
+@app.command()
+def down(project: ProjectOption = PROJECT) -> None:
+    """Stop the lab: remove its hosts and their network."""
+    with closing(Lab(project)) as lab:
+        lab.stop()
+
+
+@app.command()
+def client(
+    protocol: ProtocolArgument,
+    arguments: Annotated[list[str] | None, typer.Argument(help="Arguments of the client program.")] = None,
+    project: ProjectOption = PROJECT,
+    server: ServerOption = None,
+) -> None:
+    """Type at a client's prompt, on a host of its own; what you type comes back in upper case."""
+    with closing(Lab(project, server)) as lab:
+        lab.start()
+        command, environment = lab.client_command(protocol, arguments or []), lab.environment()
+    # From here on the terminal belongs to the client: it has this process, its signals and its exit code.
+    os.execvpe(command[0], command, environment)  # noqa: S606 - a literal command, and no shell between
+
+
+@app.command()
+def talk(
+    protocol: ProtocolArgument,
+    lines: Annotated[list[str], typer.Argument(help="Lines to send.", metavar="LINE...")],
+    timeout: Annotated[
+        float, typer.Option(help="Seconds to wait for an answer.", min=0.001, max=86_400)
+    ] = 2.0,
+    json: Annotated[Path | None, typer.Option(help="Write the result to this file.")] = None,
+    project: ProjectOption = PROJECT,
+    server: ServerOption = None,
+) -> None:
+    """Send lines from a client host and show what became of each.
+
+    Exit code 3: a line got no answer. 4: what became of it could not be measured.
+    """
+    conversation = Conversation(protocol, tuple(lines), timeout_s=timeout)
+    with closing(Lab(project, server)) as lab:
+        lab.start()
+        events = trace.parse(lab.talk(conversation))
+    exchanges = analysis.exchanges(conversation, events)
+    typer.echo(report.as_text(exchanges))
+    if json is not None:
+        try:
+            json.write_text(report.as_json(conversation, exchanges), encoding="utf-8")
+        except OSError as error:
+            raise LabError(f"cannot write the result to {json}: {error.strerror}") from error
+    raise typer.Exit(analysis.exit_code(exchanges))
+
+
+@app.command()
+def logs(project: ProjectOption = PROJECT) -> None:
+    """Show what all hosts of the lab have logged, in order of time."""
+    with closing(Lab(project)) as lab:
+        for _time, host, text in lab.log("server", "client"):
+            typer.echo(f"{host:<8} | {text}")
+
+
+@app.command()
+def clean() -> None:
+    """Remove every lab on this engine, and the images of its hosts."""
+    for project in projects():
+        with closing(Lab(project)) as lab:
+            lab.stop()
+            typer.echo(f"removed the lab {project}")
+    with closing(Lab()) as lab:
+        for name in lab.remove_images():
+            typer.echo(f"removed the image {name}")
+
+
+def main() -> None:
+    """Run the command; a `LabError` becomes one line and its exit code."""
+    try:
+        app()
+    except LabError as error:
+        typer.echo(f"socketlab: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,44 @@
+"""Runs the stages of `make test` one after the other, and says how long each took.
+
+    python -m tests.stages [STAGE ...]        no stage: all of them
+
+All stages run, also after one that failed: a developer wants to see all that is broken. Then the exit code
+is 1.
+"""
+
+import subprocess
+import sys
+import time
+
+PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=3"]
+
+STAGES: dict[str, list[list[str]]] = {
+    "lint": [[sys.executable, "-m", "ruff", "check"], [sys.executable, "-m", "ruff", "format", "--check"]],
+    "types": [[sys.executable, "-m", "mypy"]],
+    "unit": [[*PYTEST, "tests/unit"]],
+    "socket": [[*PYTEST, "tests/socket"]],
+    "integration": [[*PYTEST, "tests/integration"]],
+}
+
+
+def main() -> int:
+    """Run the stages that are named."""
+    names = sys.argv[1:] or list(STAGES)
+    if unknown := [name for name in names if name not in STAGES]:
+        print(f"stages: expected some of {', '.join(STAGES)}, got {', '.join(unknown)}", file=sys.stderr)
+        return 2
+    rows = []
+    for name in names:
+        print(f"--- {name}", flush=True)
+        begun = time.monotonic()
+        codes = [subprocess.run(command, check=False).returncode for command in STAGES[name]]
+        rows.append((name, time.monotonic() - begun, not any(codes)))
+    print("---")
+    for name, took_s, passed in rows:
+        print(f"{name:<12} {took_s:6.1f} s  {'passed' if passed else 'FAILED'}")
+    print(f"{'all':<12} {sum(took_s for _name, took_s, _passed in rows):6.1f} s")
+    return 0 if all(passed for _name, _took_s, passed in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
