@@ -212,7 +212,7 @@ class Lab:
                 host = f"{service}-{container.labels['com.docker.compose.container-number']}"
                 with engine_errors(f"read the log of {host}"):
                     logged = container.logs(timestamps=True, stream=False)
-                for line in cast("bytes", logged).decode(errors="replace").splitlines():
+                for line in logged.decode(errors="replace").splitlines():
                     engine_time, _space, text = line.partition(" ")
                     stamped = JOURNAL_TIME.match(text)
                     lines.append((stamped[0] if stamped else engine_time[11:26], host, text))

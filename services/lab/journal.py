@@ -151,7 +151,7 @@ class Journal:
             elif data is not None:
                 words.append(f" {len(data)} {'byte' if len(data) == 1 else 'bytes'} {preview(data)}")
             words.append(note and f" {note}")
-            line = " ".join(word for word in words if word)
+            line = " ".join(word for word in words if word).rstrip()
         self._first = False
         self._write(line)
 

@@ -1,0 +1,103 @@
+"""A lab of its own for these tests: removed whatever happens, its log shown with each failure."""
+
+import secrets
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from pytest_docker.plugin import Services
+
+from socketlab.lab import ROOT, Lab, endpoint
+from tests.integration.hosts import Hosts
+
+
+@pytest.fixture(scope="session")
+def docker_compose_file() -> str:
+    """Where pytest-docker finds the lab."""
+    return str(ROOT / "compose.yaml")
+
+
+@pytest.fixture(scope="session")
+def docker_compose_project_name() -> str:
+    """A name that no other run has, also not one beside this."""
+    return f"socketlab-test-{secrets.token_hex(4)}"
+
+
+@pytest.fixture(scope="session")
+def docker_setup() -> list[str]:
+    """Commands that start the lab."""
+    return ["build", "up --detach --no-deps server"]
+
+
+@pytest.fixture(scope="session")
+def docker_cleanup() -> list[str]:
+    """Commands that end it."""
+    return ["down --remove-orphans --timeout 3"]
+
+
+@pytest.fixture(scope="session")
+def lab(request: pytest.FixtureRequest, docker_compose_project_name: str) -> Lab:
+    """The running lab, its server answering."""
+    lab = Lab(docker_compose_project_name)
+
+    def remove() -> None:
+        lab.stop()
+        lab.close()
+
+    # Before set-up: pytest-docker cleans up only what it has set up without an error.
+    request.addfinalizer(remove)  # noqa: PT021 - what comes after a yield would not run then
+    services: Services = request.getfixturevalue("docker_services")
+    assert services is not None
+    lab.wait_until_answering()
+    request.session.stash[LAB] = lab
+    return lab
+
+
+@pytest.fixture
+def own_lab() -> Iterator[Lab]:
+    """A lab for one test that stops, starts or breaks it. Not started yet."""
+    lab = Lab(f"socketlab-test-{secrets.token_hex(4)}")
+    try:
+        yield lab
+    finally:
+        lab.stop()
+        lab.close()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """The engine, by the SDK."""
+    client = docker.DockerClient(base_url=endpoint())
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def hosts(engine: docker.DockerClient) -> Iterator[Hosts]:
+    """Further hosts, for programs that are not the lab's; removed at the end."""
+    hosts = Hosts(engine)
+    try:
+        yield hosts
+    finally:
+        hosts.remove()
+
+
+@pytest.fixture(scope="session")
+def textbook() -> Path:
+    """Programs in the shape of the textbook's."""
+    return ROOT / "tests" / "textbook"
+
+
+LAB = pytest.StashKey[Lab]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put the lab's log into the report of a test that failed."""
+    report = yield
+    lab = item.session.stash.get(LAB, None)
+    if report.failed and lab is not None:
+        log = "\n".join(f"{host} | {line}" for _time, host, line in lab.log("server", "client")[-60:])
+        report.sections.append(("the lab's log", log))
+    return report

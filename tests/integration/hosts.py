@@ -1,0 +1,76 @@
+"""Hosts for programs that are not the lab's own: containers of its image, on any network."""
+
+import io
+import secrets
+import tarfile
+from pathlib import Path
+
+import docker
+from docker.models.containers import Container
+from docker.models.networks import Network
+
+from socketlab.lab import Lab
+
+IMAGE = "socketlab/client"
+
+
+class Hosts:
+    """Starts hosts, and removes them all."""
+
+    def __init__(self, engine: docker.DockerClient) -> None:
+        self._engine = engine
+        self._containers: list[Container] = []
+        self._networks: list[Network] = []
+
+    def network(self) -> str:
+        """Return the name of a new network with no way out."""
+        network = self._engine.networks.create(f"socketlab-test-{secrets.token_hex(4)}", internal=True)
+        self._networks.append(network)
+        return str(network.name)
+
+    def network_of(self, lab: Lab) -> str:
+        """Return the name of a lab's network."""
+        return f"{lab.project}_lab"
+
+    def start(
+        self, network: str, command: list[str], *, alias: str | None = None, program: Path | None = None
+    ) -> Container:
+        """Start a host that runs a command; a program given is file /program.py there."""
+        endpoint = self._engine.api.create_endpoint_config(aliases=[alias] if alias else None)
+        created = self._engine.api.create_container(
+            IMAGE,
+            command,
+            entrypoint="",
+            networking_config=self._engine.api.create_networking_config({network: endpoint}),  # type: ignore[arg-type]  # the stubs are wrong: it is a mapping by network
+            host_config=self._engine.api.create_host_config(init=True, cap_drop=["ALL"], mem_limit="64m"),
+        )
+        container = self._engine.containers.get(created["Id"])
+        self._containers.append(container)
+        if program is not None:
+            container.put_archive("/", _tar(program))
+        container.start()
+        return container
+
+    def run(self, network: str, command: list[str], *, program: Path | None = None) -> tuple[int, str]:
+        """Run a command on a host of its own to its end; return its exit code and all that it printed."""
+        container = self.start(network, command, program=program)
+        code = int(container.wait(timeout=30)["StatusCode"])
+        return code, _text(container)
+
+    def remove(self) -> None:
+        """Remove all hosts and networks."""
+        for container in self._containers:
+            container.remove(force=True)
+        for network in self._networks:
+            network.remove()
+
+
+def _tar(program: Path) -> bytes:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        tar.add(program, arcname="program.py")
+    return archive.getvalue()
+
+
+def _text(container: Container) -> str:
+    return container.logs(stream=False).decode()

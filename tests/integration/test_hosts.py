@@ -1,0 +1,105 @@
+"""What the hosts are: locked down, healthy only when they answer, and ended by a signal."""
+
+from typing import cast
+
+import docker
+from docker.models.containers import Container
+
+from socketlab.lab import Lab
+
+
+def inside(container: Container, code: str) -> tuple[int, str]:
+    """Run Python in a container; return the exit code and what was printed."""
+    status, output = container.exec_run(["python3", "-c", code])
+    assert status is not None
+    return status, cast("bytes", output).decode().strip()
+
+
+def read(container: Container, file: str) -> str:
+    status, text = inside(container, f"print(open({file!r}).read())")
+    assert status == 0, text
+    return text
+
+
+def test_server_runs_without_privileges(lab: Lab) -> None:
+    status = dict(
+        line.split(":\t", 1) for line in read(lab.container("server"), "/proc/1/status").splitlines()
+    )
+    assert status["Uid"].split() == ["10001"] * 4
+    assert status["NoNewPrivs"] == "1"
+    for capabilities in ("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb"):
+        assert int(status[capabilities], 16) == 0
+
+
+def test_server_cannot_write_to_its_file_system(lab: Lab) -> None:
+    code, said = inside(lab.container("server"), "open('/srv/x', 'w')")
+    assert code == 1
+    assert "Read-only file system" in said
+
+
+def test_server_has_limits_and_publishes_nothing(lab: Lab) -> None:
+    attributes = lab.container("server").attrs
+    host = attributes["HostConfig"]
+    assert host["Memory"] == 256 << 20
+    assert host["PidsLimit"] == 32
+    assert host["PortBindings"] in ({}, None)
+    assert not any(attributes["NetworkSettings"]["Ports"].values())
+    assert "Max open files            10100                10100" in read(
+        lab.container("server"), "/proc/1/limits"
+    )
+
+
+def test_network_has_no_way_out(lab: Lab, engine: docker.DockerClient) -> None:
+    # Newer engines give such a network no default route, older ones (20.10) a rule that drops what leaves it.
+    [network] = engine.networks.list(filters={"label": f"com.docker.compose.project={lab.project}"})
+    assert network.attrs["Internal"] is True
+
+
+def test_server_has_one_udp_socket_and_one_listening_socket_on_the_lectures_port(lab: Lab) -> None:
+    assert lab.converse() == 0
+    port, listening = f"{12000:04X}", "0A"
+    container = lab.container("server")
+    udp = [line.split() for line in read(container, "/proc/net/udp").splitlines()[1:]]
+    tcp = [line.split() for line in read(container, "/proc/net/tcp").splitlines()[1:]]
+    assert [row[1] for row in udp if row[1].endswith(f":{port}")] == [f"00000000:{port}"]
+    assert [row[1] for row in tcp if row[3] == listening and row[1].endswith(f":{port}")] == [
+        f"00000000:{port}"
+    ]
+
+
+def test_docker_reports_the_server_healthy(lab: Lab) -> None:
+    # `docker compose up` waits for this before it starts the client.
+    done = lab.container("server").exec_run(["python3", "healthcheck.py", "server"])
+    assert done[0] == 0
+    assert lab.container("server").attrs["State"]["Health"]["Status"] in {"healthy", "starting"}
+
+
+SIGNAL_THE_SERVER = """
+import os, pathlib, signal
+for entry in pathlib.Path("/proc").iterdir():
+    if entry.name.isdigit() and (entry / "cmdline").read_bytes() == b"python3\\0server.py\\0":
+        os.kill(int(entry.name), signal.{signal})
+        print("sent")
+"""
+
+
+def test_healthcheck_fails_while_the_program_sleeps(own_lab: Lab) -> None:
+    # Its sockets stay open, and TCP connections to it still succeed: only an answer is evidence.
+    own_lab.start()
+    container = own_lab.container("server")
+    assert inside(container, SIGNAL_THE_SERVER.format(signal="SIGSTOP")) == (0, "sent")
+    code, said = container.exec_run(["python3", "healthcheck.py", "server"])
+    assert code == 1
+    assert said == b"healthcheck: cannot get an answer (SOCK_DGRAM): timed out\n"
+    assert inside(container, SIGNAL_THE_SERVER.format(signal="SIGCONT")) == (0, "sent")
+    own_lab.wait_until_answering()
+
+
+def test_server_ends_on_sigterm_by_itself(own_lab: Lab) -> None:
+    own_lab.start()
+    container = own_lab.container("server")
+    container.stop(timeout=10)
+    container.reload()
+    # 137 would be the SIGKILL that follows when the time is over.
+    assert container.attrs["State"]["ExitCode"] == 0
+    assert own_lab.log("server")[-1][2].endswith("stop")

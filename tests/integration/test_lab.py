@@ -1,0 +1,206 @@
+"""The lecture's application on hosts of its own, as its users start it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import docker
+import pexpect
+import pytest
+
+from socketlab.analysis import Fate, exchanges
+from socketlab.errors import EngineError
+from socketlab.lab import ROOT, Lab
+from socketlab.scenario import Conversation, Protocol, ServerProgram
+from socketlab.trace import parse
+
+BOTH = pytest.mark.parametrize("protocol", Protocol)
+
+# The three lines of services/client/conversation.txt, in upper case.
+CONVERSATION = ["HELLO, SERVER", "EACH LINE IS A MESSAGE", "NAÏVE STRASSE, ΕΛΛΆΔΑ"]
+
+
+def answers(lab: Lab) -> list[str]:
+    """What the client showed: those lines of its log that are no journal."""
+    lines = [line for _time, _host, line in lab.log("client")]
+    return [line for line in lines if not re.match(r"\d\d:\d\d:\d\d\.", line)]
+
+
+def compose(lab: Lab, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        lab.compose(*arguments),
+        env=lab.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_conversation_over_both_protocols_succeeds_and_the_server_stays(lab: Lab) -> None:
+    assert lab.converse() == 0
+    assert answers(lab) == CONVERSATION * 2
+    lab.wait_until_answering()
+
+
+def test_docker_compose_up_alone_shows_the_conversation(own_lab: Lab) -> None:
+    done = compose(own_lab, "up", "--exit-code-from", "client")
+    assert done.returncode == 0, done.stderr
+    for line in CONVERSATION:
+        assert len(re.findall(rf"client-1 +\| {line}$", done.stdout, re.MULTILINE)) == 2
+    assert re.search(r"server-1 +\| \S+ TCP accept", done.stdout)
+
+
+@BOTH
+def test_client_and_server_are_different_hosts_that_see_each_other(
+    lab: Lab, engine: docker.DockerClient, protocol: Protocol
+) -> None:
+    conversation = Conversation(protocol, ("one", "two"))
+    [first, second] = exchanges(conversation, parse(lab.talk(conversation)))
+    assert [first.answer, second.answer] == ["ONE", "TWO"]
+    networks = engine.containers.get(str(lab.container("server").id)).attrs["NetworkSettings"]["Networks"]
+    assert first.server == f"{networks[f'{lab.project}_lab']['IPAddress']}:12000"
+    client_port = (first.client or "").rpartition(":")[2]
+    # The server was told the same address and port that the client has.
+    seen = [line for _time, _host, line in lab.log("server") if f":{client_port} " in line]
+    assert seen
+    assert not any(str(first.server) in line.partition(" <- ")[2] for line in seen)
+
+
+@BOTH
+def test_prompt_in_a_container_answers_what_is_typed(lab: Lab, protocol: Protocol) -> None:
+    command = lab.client_command(protocol, [])
+    terminal = pexpect.spawn(command[0], command[1:], env={**lab.environment()}, encoding="utf-8", timeout=20)
+    try:
+        terminal.expect("Sentence: ")
+        terminal.sendline("hello wörld")
+        terminal.expect("HELLO WÖRLD\r\n")
+        terminal.expect("Sentence: ")
+        terminal.sendeof()
+        terminal.expect(pexpect.EOF)
+    finally:
+        terminal.close()
+    assert terminal.exitstatus == 0
+
+
+def test_twenty_clients_at_once_are_all_answered(own_lab: Lab) -> None:
+    own_lab.start()
+    done = compose(own_lab, "up", "--detach", "--no-deps", "--scale", "client=20", "client")
+    assert done.returncode == 0, done.stderr
+    clients = own_lab.containers("client")
+    assert len(clients) == 20
+    assert [client.wait(timeout=60)["StatusCode"] for client in clients] == [0] * 20
+    assert sorted(answers(own_lab)) == sorted(CONVERSATION * 2 * 20)
+
+
+@pytest.mark.parametrize("program", [ServerProgram.LECTURE_UDP, ServerProgram.LECTURE_TCP])
+def test_the_lectures_own_servers_hold_the_conversation(own_lab: Lab, program: ServerProgram) -> None:
+    own_lab.server_program = program
+    own_lab.start()
+    assert own_lab.converse() == 0
+    assert answers(own_lab) == CONVERSATION
+    # Who asks later, without saying which program, gets the one that runs.
+    again = Lab(own_lab.project)
+    assert again.server_program is program
+    again.close()
+
+
+def test_a_server_that_does_not_answer_is_unanswered_not_an_error(own_lab: Lab) -> None:
+    own_lab.start()
+    conversation = Conversation(Protocol.UDP, ("lost",), timeout_s=0.3)
+    own_lab.container("server").pause()
+    try:
+        [exchange] = exchanges(conversation, parse(own_lab.talk(conversation)))
+    finally:
+        own_lab.container("server").unpause()
+    assert exchange.fate is Fate.UNANSWERED
+    assert exchange.answer is None
+    assert "within 0.3 s" in (exchange.reason or "")
+
+
+def test_a_client_without_a_server_fails_in_one_line(lab: Lab) -> None:
+    done = compose(lab, "--progress", "quiet", "run", "--rm", "-T", "--no-deps", "client", "tcp", "nobody")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("tcp_client: cannot find a host named nobody: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_client_command_is_refused(lab: Lab) -> None:
+    done = compose(lab, "--progress", "quiet", "run", "--rm", "-T", "--no-deps", "client", "sctp")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "client: expected udp, tcp or conversation, got 'sctp'"
+
+
+def test_a_lab_that_cannot_start_says_why_and_leaves_nothing(
+    own_lab: Lab, engine: docker.DockerClient
+) -> None:
+    os.environ["LOG_FORMAT"] = "xml"
+    try:
+        with pytest.raises(EngineError, match=r"LOG_FORMAT: expected text or json, got 'xml'"):
+            own_lab.start()
+    finally:
+        del os.environ["LOG_FORMAT"]
+    own_lab.stop()
+    assert left(engine, own_lab) == []
+
+
+def test_down_leaves_nothing(own_lab: Lab, engine: docker.DockerClient) -> None:
+    own_lab.start()
+    assert own_lab.converse() == 0
+    own_lab.stop()
+    assert left(engine, own_lab) == []
+
+
+def left(engine: docker.DockerClient, lab: Lab) -> list[str]:
+    """What is on the engine of a lab."""
+    mine: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={lab.project}"}
+    containers = engine.containers.list(all=True, filters=mine)
+    networks, volumes = engine.networks.list(filters=mine), engine.volumes.list(filters=mine)
+    return [repr(thing) for thing in [*containers, *networks, *volumes]]
+
+
+def socketlab(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "socketlab", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=ROOT,
+    )
+
+
+def test_command_up_tells_the_story_in_order_and_down_ends_it(
+    own_lab: Lab, engine: docker.DockerClient
+) -> None:
+    up = socketlab("up", "--project", own_lab.project)
+    assert up.returncode == 0, up.stderr
+    calls = [
+        line.split()[3] + " " + line.split()[4]
+        for line in up.stdout.splitlines()
+        if " | " in line and " TCP " in line
+    ]
+    assert calls[:6] == ["TCP listen", *calls[1:3], "TCP send", "TCP recv", "TCP send"]
+    assert set(calls[1:3]) == {"TCP accept", "TCP connect"}  # both systems know of the connection at once
+    assert socketlab("down", "--project", own_lab.project).returncode == 0
+    assert left(engine, own_lab) == []
+
+
+def test_command_talk_writes_its_result_as_data(lab: Lab, tmp_path: "os.PathLike[str]") -> None:
+    file = os.path.join(tmp_path, "result.json")  # noqa: PTH118
+    done = socketlab("talk", "tcp", "straße", "--project", lab.project, "--json", file)
+    assert done.returncode == 0, done.stderr
+    with open(file, encoding="utf-8") as text:  # noqa: PTH123
+        result = json.load(text)
+    assert result["version"] == 1
+    assert result["exchanges"][0] | {"round_trip_s": 0, "client": 0, "server": 0} == {
+        "line": "straße",
+        "fate": "answered",
+        "answer": "STRASSE",
+        "reason": None,
+        "round_trip_s": 0,
+        "client": 0,
+        "server": 0,
+    }
