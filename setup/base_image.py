@@ -1,0 +1,170 @@
+"""The image that every service is built on: Debian, from a registry, or from Debian's packages.
+
+The Dockerfiles begin with `FROM ${BASE_IMAGE}`, which is the registry's image unless the environment or the
+file `.env` names another. Without a registry, one of the same kind is made here and named there.
+"""
+
+import os
+import shutil
+
+from setup import apt, docker, dotenv, mirrors, remedies
+from setup.facts import Fact, State
+from setup.machine import Machine
+from setup.shell import SetupError, run, step, temporary_folder
+
+NAME = "base-image"
+VARIABLE = "BASE_IMAGE"
+SUITE = "trixie"
+REGISTRY_IMAGE = f"debian:{SUITE}-slim"
+OUR_IMAGE = f"socketlab/base:{SUITE}"
+
+# A registry that answers says at once what it will send; sending may then take minutes on a slow line.
+FIRST_WORD_S = 20.0
+PULL_LIMIT_S = 600.0
+
+# As in the registry's image: no documentation, no translations, no packages left behind by apt.
+LEFT_OUT = ("doc", "man", "info", "locale")
+APT_CLEAN = 'DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb"; };'
+# How this machine's apt reaches its mirrors; the rest of its settings are its own business.
+APT_ROUTE = ("Acquire::http", "Acquire::Check-Valid-Until", "Acquire::Check-Date")
+
+
+def chosen(machine: Machine) -> str:
+    """Return the image that Compose is told to build on, or an empty string; it reads them in this order."""
+    return os.environ.get(VARIABLE) or dotenv.read(machine.repository / ".env", VARIABLE)
+
+
+def check(machine: Machine, *, registry: bool = True) -> Fact:
+    """Say whether the engine has the base image.
+
+    Args:
+        machine: this machine.
+        registry: whether an image can be pulled, as far as known.
+    """
+    choice = chosen(machine)
+    wanted = choice or REGISTRY_IMAGE
+    here = docker.has_image(wanted)
+    if here:
+        return Fact(NAME, State.OK, f"{wanted}{f' (by {VARIABLE})' if choice else ''}")
+    if here is None:
+        return Fact(NAME, State.UNKNOWN, f"the engine does not say whether it has {wanted}")
+    if not choice and docker.has_image(OUR_IMAGE):
+        return Fact(
+            NAME, State.MISSING, f".env does not name {OUR_IMAGE}", "`make up` does it", automatic=True
+        )
+    buildable = machine.administers_debian and choice in {"", OUR_IMAGE}
+    automatic = buildable or (registry and choice != OUR_IMAGE)
+    remedy = f"`make up` {'builds' if buildable else 'pulls'} one" if automatic else advice(machine, choice)
+    return Fact(NAME, State.MISSING, f"the engine does not have {wanted}", remedy, automatic)
+
+
+def advice(machine: Machine, choice: str) -> str:
+    """Say what to do where no base image can be had without help."""
+    if choice:
+        return f"{VARIABLE} names it: undo that with `python3 -m setup remove-base-image` or in .env"
+    return remedies.base_image(machine, REGISTRY_IMAGE)
+
+
+def ensure(machine: Machine) -> None:
+    """See to it that the engine has a base image; one that was chosen before stays.
+
+    Raises:
+        SetupError: it can be neither pulled nor built here.
+    """
+    fact = check(machine)
+    if fact.state is State.OK:
+        return
+    if fact.state is State.UNKNOWN:
+        raise fact.problem()
+    choice = chosen(machine)
+    if not choice and docker.has_image(OUR_IMAGE):
+        choose_ours(machine)
+        return
+    if choice != OUR_IMAGE:
+        try:
+            pull(choice or REGISTRY_IMAGE)
+        except SetupError as error:
+            print(f"{NAME}: {error}", flush=True)
+        else:
+            return
+    if not (machine.administers_debian and choice in {"", OUR_IMAGE}):
+        raise SetupError(f"{NAME}: {fact.found}\n  -> {advice(machine, choice)}")
+    build(machine)
+    if not choice:
+        choose_ours(machine)
+
+
+def choose_ours(machine: Machine) -> None:
+    """Tell Compose to build on our image."""
+    dotenv.write(machine.repository / ".env", VARIABLE, OUR_IMAGE)
+    print(f"{NAME}: wrote {VARIABLE}={OUR_IMAGE} into .env", flush=True)
+
+
+def pull(image: str) -> None:
+    """Pull an image.
+
+    Raises:
+        SetupError: no registry that has it answers.
+    """
+    with step(NAME, f"asking the registry for {image}"):
+        outcome = run("docker", "pull", image, first_word_s=FIRST_WORD_S, timeout_s=PULL_LIMIT_S)
+        if not outcome.ok:
+            raise SetupError(outcome.err)
+
+
+def build(machine: Machine) -> None:
+    """Make our image from Debian's packages, with Python in it so that the services' images need no network.
+
+    Raises:
+        SetupError: the packages could not be fetched or installed, or the engine does not take the image.
+    """
+    if not (shutil.which("mmdebstrap") and (machine.files / apt.KEYRING).is_file()):
+        apt.install(machine, NAME, "mmdebstrap", "debian-archive-keyring")
+    sources = mirrors.lines_for(machine, SUITE)  # none: mmdebstrap knows Debian's own mirror
+    packages = ["python3"]
+    if any("https:" in line for line in sources):
+        packages.append("ca-certificates")
+    with temporary_folder() as folder:
+        # mmdebstrap's own folder stays out of ours: it has this machine's /dev mounted inside, and when that
+        # were left over, removing our folder would remove those devices.
+        with step(NAME, f"building {OUR_IMAGE} from Debian packages with mmdebstrap"):
+            outcome = run(
+                "mmdebstrap",
+                "--variant=minbase",
+                f"--include={','.join(packages)}",
+                *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in LEFT_OUT),
+                "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+                "--dpkgopt=force-unsafe-io",
+                '--aptopt=Acquire::Languages "none"',
+                *(f"--aptopt={setting}" for setting in route_of_apt()),
+                f"--customize-hook=echo '{APT_CLEAN}' > \"$1/etc/apt/apt.conf.d/clean\"",
+                SUITE,
+                folder / "base.tar",
+                *sources,
+            )
+            apt.succeed(outcome, "mmdebstrap")
+        with step(NAME, "handing it to the engine with docker import"):
+            changes = ("--change=LABEL org.socketlab.role=base", '--change=CMD ["bash"]')
+            apt.succeed(run("docker", "import", *changes, folder / "base.tar", OUR_IMAGE), "docker import")
+
+
+def route_of_apt() -> list[str]:
+    """Return the settings without which the mirrors cannot be used from here, such as a proxy."""
+    lines = (line.rstrip(";") for line in run("apt-config", "dump").out.splitlines())
+    return [line for line in lines if line.startswith(APT_ROUTE) and not line.endswith('""')]
+
+
+def remove(machine: Machine) -> None:
+    """Remove our image and our line in `.env`; no other image, no other line.
+
+    Raises:
+        SetupError: the engine does not answer, or a container still uses the image.
+    """
+    here = docker.has_image(OUR_IMAGE)
+    if here is None:
+        raise SetupError(f"{NAME}: the engine does not say whether it has {OUR_IMAGE}")
+    if here:
+        apt.succeed(run("docker", "image", "rm", OUR_IMAGE), f"docker image rm {OUR_IMAGE}")
+        print(f"{NAME}: removed {OUR_IMAGE}", flush=True)
+    if dotenv.remove(machine.repository / ".env", VARIABLE, OUR_IMAGE):
+        print(f"{NAME}: removed {VARIABLE}={OUR_IMAGE} from .env", flush=True)

@@ -1,0 +1,114 @@
+"""The command line: `python3 -m setup ensure | doctor | remove-base-image | remove-venv`.
+
+Exit codes: 0 fine, 1 cannot be done here (stderr says what to do), 2 wrong usage.
+"""
+
+import argparse
+import fcntl
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from setup import base_image, compose, doctor, engine, venv
+from setup.machine import Machine, this_machine
+from setup.shell import SetupError
+
+
+def ensure_bench(machine: Machine) -> None:
+    """See to it that the benchmark's packages are in the virtual environment."""
+    venv.ensure(machine, "bench")
+
+
+ITEMS: dict[str, Callable[[Machine], None]] = {
+    "engine": engine.ensure,
+    "compose": compose.ensure,
+    "base-image": base_image.ensure,
+    "venv": venv.ensure,
+    "bench": ensure_bench,
+}
+USUAL = ("engine", "compose", "base-image", "venv")
+
+
+def item(name: str) -> str:
+    """Accept the name of an item."""
+    if name not in ITEMS:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(ITEMS)}")
+    return name
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = argparse.ArgumentParser(prog="python3 -m setup", description="Prepare this machine for Socket Lab.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    ensure = commands.add_parser("ensure", help="provide what is missing; do nothing where it is there")
+    ensure.add_argument(
+        "items",
+        nargs="*",
+        type=item,
+        metavar="ITEM",
+        help=f"{', '.join(ITEMS)}; without any: {', '.join(USUAL)}",
+    )
+    commands.add_parser("doctor", help="say what this machine can do and how to mend what it cannot")
+    commands.add_parser("remove-base-image", help=f"remove {base_image.OUR_IMAGE} and its line in .env")
+    commands.add_parser("remove-venv", help=f"remove {venv.FOLDER}")
+    return top
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep a second set-up in the same checkout waiting (`make -j`), which then finds everything done."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def interrupt(signum: int, frame: FrameType | None) -> None:
+    """Treat SIGTERM like Ctrl-C, so that what was begun is tidied up."""
+    del signum, frame
+    raise KeyboardInterrupt
+
+
+def act(arguments: argparse.Namespace, machine: Machine) -> int:
+    """Do what the command line says."""
+    if arguments.command == "doctor":
+        return doctor.report(machine)
+    with alone(machine.repository):
+        if arguments.command == "ensure":
+            for name in arguments.items or USUAL:
+                ITEMS[name](machine)
+        elif arguments.command == "remove-base-image":
+            base_image.remove(machine)
+        else:
+            venv.remove(machine)
+    return 0
+
+
+def main(argv: Sequence[str] | None = None, machine: Machine | None = None) -> int:
+    """Run the command line and return the exit code."""
+    arguments = parser().parse_args(argv)
+    machine = machine or this_machine()
+    # After a plain `su` root lacks the folders with dockerd and with what dpkg needs.
+    folders = [str(machine.files / name) for name in ("usr/local/sbin", "usr/sbin", "sbin")]
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), *folders])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an ellipsis must not end us where the locale is ASCII
+    try:
+        return act(arguments, machine)
+    except SetupError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except OSError as error:  # a full disk, a read-only checkout
+        print(f"setup: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
