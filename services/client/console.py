@@ -15,6 +15,7 @@ from lab.failures import Exit, Failure, complain, explain
 from lab.journal import Journal
 
 PROMPT = b"Sentence: "
+COMPLAINT = b"error: "  # how a server's complaint begins; an answer would be in upper case
 
 
 class Console:
@@ -62,8 +63,8 @@ class Console:
             return b"", 0
         try:
             line = piece = sys.stdin.buffer.readline(self._longest + 2)
-            while piece and not piece.endswith(b"\n"):
-                # Only a line that is too long goes on here: its rest must not be taken for the next one.
+            while len(line) > self._longest + 1 and piece and not piece.endswith(b"\n"):
+                # The line is too long: its rest must not be taken for the next one.
                 piece = sys.stdin.buffer.readline(self._longest)
         except OSError as error:
             raise Failure(explain(error, "read a line from standard input")) from error
@@ -71,7 +72,7 @@ class Console:
 
     def answer(self, answer: bytes) -> None:
         """Show the answer to the line that was read last; a complaint of the server counts as none."""
-        if answer.startswith(b"error: "):  # an answer would be in upper case
+        if answer.startswith(COMPLAINT):
             self.unanswered(f"the server says: {answer.decode('utf-8', 'backslashreplace')}")
         elif self._as_json:
             self._report("answer", {"bytes": len(answer), "text": answer.decode("utf-8", "backslashreplace")})

@@ -6,7 +6,7 @@ python3 tcp_client.py [HOST [PORT]] [--once] [--timeout S]
 from select import select
 from socket import AF_INET, MSG_PEEK, SOCK_STREAM, gaierror, socket
 
-from console import Console
+from console import COMPLAINT, Console
 from lab.failures import Failure, explain, run
 from lab.journal import Address, Journal
 from lab.options import parse_client
@@ -14,6 +14,8 @@ from lab.options import parse_client
 # With a longer line both could wait for ever: we until the server reads on, the server until we read.
 LONGEST_LINE = 65_535  # bytes
 LONGEST_ANSWER = 3 * LONGEST_LINE + 1  # upper case is at most three times as long; and the newline
+
+MORE_THAN_A_LINE = "the server sent more than one line for a line: is it a server of the lecture?"
 
 
 def connect(server_name: str, server_port: int, timeout: float, journal: Journal) -> tuple[socket, Address]:
@@ -35,7 +37,13 @@ def connect(server_name: str, server_port: int, timeout: float, journal: Journal
 def closed_by_server(client_socket: socket) -> bool:
     """Tell, without waiting, whether the server has closed the connection since its last answer."""
     readable, _, _ = select([client_socket], [], [], 0)
-    return bool(readable) and client_socket.recv(1, MSG_PEEK) == b""
+    if not readable:
+        return False
+    early = client_socket.recv(len(COMPLAINT), MSG_PEEK)
+    # Before a question only a complaint can come. All else would be taken for the answer to the next line.
+    if not COMPLAINT.startswith(early):
+        raise Failure(MORE_THAN_A_LINE)
+    return early == b""
 
 
 def ask(client_socket: socket, server_address: Address, sentence: bytes, journal: Journal) -> bytes | None:
@@ -63,7 +71,7 @@ def ask(client_socket: socket, server_address: Address, sentence: bytes, journal
         return None
     modified_sentence, newline, more = answer.partition(b"\n")
     if more or not newline:
-        raise Failure("the server sent more than one line for a line: is it a server of the lecture?")
+        raise Failure(MORE_THAN_A_LINE)
     return modified_sentence
 
 

@@ -45,20 +45,21 @@ def ask(
         # Nor a port of our own: with its first datagram the system gives this socket one.
         with journal.call("sendto", client_socket, peer=server_address, data=message):
             client_socket.sendto(message, server_address)
-        while True:
+        while (remaining := deadline - monotonic()) > 0:
             # Nothing promises a reply: the request may be lost, and so may the reply.
-            client_socket.settimeout(max(deadline - monotonic(), 0.001))
+            client_socket.settimeout(remaining)
             modified_message, sender_address = client_socket.recvfrom(MAX_DATAGRAM)
             journal.event("recvfrom", client_socket, peer=sender_address, data=modified_message)
             if sender_address == server_address:
                 return modified_message
             # Anybody can send to our port: this datagram is not from the server that we asked.
-    except TimeoutError as error:
-        raise Unanswered(
-            f"no reply from {name(server_address)} within {timeout:g} s: request or reply is lost, or late"
-        ) from error
+    except TimeoutError:
+        pass  # as when the time is up between two datagrams of others
     except OSError as error:
         raise Unanswered(explain(error, f"exchange a datagram with {name(server_address)}")) from error
+    raise Unanswered(
+        f"no reply from {name(server_address)} within {timeout:g} s: request or reply is lost, or late"
+    )
 
 
 def main() -> int:

@@ -70,6 +70,13 @@ def _stop(signum: int, _frame: FrameType | None) -> NoReturn:
 def run(main: Callable[[], int]) -> NoReturn:
     """Run a program to its exit code: failures in one line, SIGINT and SIGTERM without a traceback."""
     program = os.path.basename(sys.argv[0]).removesuffix(".py")  # noqa: PTH119 - a name, not a path
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            # Started with this one closed: its number would go to the first socket, and the log to a client.
+            # Read-only, so that writing to it fails as it should.
+            os.open(os.devnull, os.O_RDONLY)
     # As process 1 of a container a program without a handler would not even notice SIGTERM.
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)

@@ -9,7 +9,6 @@ Rules:
 """
 
 import errno
-from collections import OrderedDict
 from socket import SHUT_WR, socket
 
 from lab.failures import explain
@@ -27,13 +26,15 @@ EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 class Connection:
     """One client: its connection socket, and what is still to be sent to it."""
 
-    __slots__ = ("active", "address", "ended", "sock", "stream", "unsent")
+    __slots__ = ("active", "address", "ended", "feed", "recv", "send", "sock", "stream", "unsent")
 
     def __init__(self, sock: socket, address: Address, turn_s: float) -> None:
         self.sock = sock
         self.address = address
         self.active = turn_s  # when a byte last moved, in seconds of the loop's clock
         self.stream = UpperStream()
+        # Looked up once, not for each line.
+        self.recv, self.send, self.feed = sock.recv, sock.send, self.stream.feed
         self.unsent = b""
         self.ended = False  # the client sends no more: close when all is sent
 
@@ -65,8 +66,9 @@ class Connections:
         self._limit = limit
         self._idle_timeout = idle_timeout
         self._stopping = False
-        # By file descriptor, the one that has been idle longest first.
-        self._by_fd: OrderedDict[int, Connection] = OrderedDict()
+        self._by_fd: dict[int, Connection] = {}
+        self._brisk = journal.quiet  # nothing to write down, and nobody to be sent home
+        self._look_s = 0.0  # when to look for idle ones again
 
     def __len__(self) -> int:
         return len(self._by_fd)
@@ -91,10 +93,10 @@ class Connections:
                 self._refuse(sock, address)
                 continue
             fd = sock.fileno()
-            self._by_fd[fd] = connection = Connection(sock, address, turn_s)
+            self._by_fd[fd] = Connection(sock, address, turn_s)
             self._readiness.register(fd, READ)
             # Most clients have sent their line by now: to answer it here saves a turn.
-            self._read(fd, connection)
+            self.ready(fd, turn_s)
         return True
 
     def ready(self, fd: int, turn_s: float) -> None:
@@ -103,25 +105,45 @@ class Connections:
         if connection is None:  # closed earlier in this turn
             return
         connection.active = turn_s
-        self._by_fd.move_to_end(fd)
         if connection.unsent:
             self._send(fd, connection, connection.unsent)
+            return
+        try:
+            piece = connection.recv(PIECE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._close(fd, connection, explain(error, "receive"))
+            return
+        if self._brisk and piece:
+            # Nearly every piece of every client goes this way, so it is short.
+            answer = connection.feed(piece)
+            try:
+                sent = connection.send(answer) if answer else 0
+            except OSError:
+                sent = 0  # _send() will meet it again
+            if sent != len(answer):
+                self._send(fd, connection, answer[sent:])
         else:
-            self._read(fd, connection)
+            self._received(fd, connection, piece)
 
     def close_idle(self, turn_s: float) -> float | None:
         """Close what has been idle too long; return the seconds until the next may be, None without any."""
-        while self._by_fd:
-            fd, connection = next(iter(self._by_fd.items()))
-            remaining = connection.active + self._idle_timeout - turn_s
-            if remaining > 0:
-                return remaining
-            self._close(fd, connection, f"idle for {self._idle_timeout:g} s")
-        return None
+        if not self._by_fd:
+            return None
+        if turn_s >= self._look_s:
+            # To keep the connections in the order of their idleness would cost more, with every line.
+            longest_s = turn_s - self._idle_timeout
+            for fd, connection in list(self._by_fd.items()):
+                if connection.active <= longest_s:
+                    self._close(fd, connection, f"idle for {self._idle_timeout:g} s")
+            self._look_s = turn_s + min(self._idle_timeout / 4, 1)
+        return self._look_s - turn_s
 
     def stop(self) -> None:
         """Read no more; what was read is still answered. `len()` falls as the clients close their side."""
         self._stopping = True
+        self._brisk = False
         for fd, connection in list(self._by_fd.items()):
             if not connection.unsent:
                 self._all_sent(fd, connection)
@@ -131,14 +153,7 @@ class Connections:
         while self._by_fd:
             self._close(*next(iter(self._by_fd.items())), "the server stops")
 
-    def _read(self, fd: int, connection: Connection) -> None:
-        try:
-            piece = connection.sock.recv(PIECE)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._close(fd, connection, explain(error, "receive"))
-            return
+    def _received(self, fd: int, connection: Connection, piece: bytes) -> None:
         if self._stopping:
             # Our side is shut already. What still comes is read and dropped: left unread, it would turn
             # close() into a reset, which can destroy answers that are still on their way.
@@ -148,33 +163,33 @@ class Connections:
         if not self._journal.quiet:
             self._journal.event("recv", connection.sock, peer=connection.address, data=piece)
         if piece:
-            self._send(fd, connection, connection.stream.feed(piece))
+            answer = connection.stream.feed(piece)
         else:
             connection.ended = True
-            self._send(fd, connection, connection.stream.end())
+            answer = connection.stream.end()
+        self._send(fd, connection, answer)
 
     def _send(self, fd: int, connection: Connection, answer: bytes) -> None:
-        waited = connection.unsent
         sent = 0
         begun = None if self._journal.quiet else now()
-        if answer:
-            try:
-                sent = connection.sock.send(answer)
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                self._close(fd, connection, explain(error, "send"))
-                return
-            if begun and sent:
-                self._journal.event(
-                    "send", connection.sock, peer=connection.address, data=answer[:sent], at=begun
-                )
-        connection.unsent = answer[sent:]
-        if not connection.unsent:
-            if waited or connection.ended:
-                self._all_sent(fd, connection)
-        elif not waited:
-            self._readiness.modify(fd, WRITE)
+        try:
+            if answer:
+                sent = connection.send(answer)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self._close(fd, connection, explain(error, "send"))
+            return
+        if begun and sent:
+            self._journal.event(
+                "send", connection.sock, peer=connection.address, data=answer[:sent], at=begun
+            )
+        waited, connection.unsent = connection.unsent, answer[sent:]
+        if connection.unsent:
+            if not waited:
+                self._readiness.modify(fd, WRITE)
+        elif waited or connection.ended:
+            self._all_sent(fd, connection)
 
     def _all_sent(self, fd: int, connection: Connection) -> None:
         if connection.ended:

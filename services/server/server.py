@@ -39,10 +39,18 @@ ACCEPT_PAUSE = 1.0  # seconds until the next try, where the system had no room f
 TRIES_FOR_A_PORT = 20
 
 
+class WelcomingSocket(socket):
+    """A TCP socket that says what it is without a look at the enumerations: accept() asks it each time."""
+
+    family = AF_INET
+    type = SOCK_STREAM
+    proto = 0
+
+
 def bind_both(host: str, port: int, sockets: ExitStack) -> tuple[socket, socket]:
     """Return the welcoming socket (TCP) and the server socket (UDP), bound to one port number."""
     for _ in range(TRIES_FOR_A_PORT):
-        welcoming_socket = sockets.enter_context(socket(AF_INET, SOCK_STREAM))
+        welcoming_socket = sockets.enter_context(WelcomingSocket(AF_INET, SOCK_STREAM))
         server_socket = sockets.enter_context(socket(AF_INET, SOCK_DGRAM))
         # Start again at once after a stop, though old connections of this port are still in TIME_WAIT.
         # On TCP alone: on UDP it would let a second server take the port from under us, in silence.
@@ -86,7 +94,11 @@ def stop_signals() -> Iterator[socket]:
 
 
 def serve(
-    welcoming_socket: socket, server_socket: socket, options: argparse.Namespace, journal: Journal
+    welcoming_socket: socket,
+    server_socket: socket,
+    stop_signal: socket,
+    options: argparse.Namespace,
+    journal: Journal,
 ) -> None:
     """Answer all clients until SIGINT or SIGTERM; then what was read is still answered."""
     readiness = best()
@@ -95,41 +107,40 @@ def serve(
     )
     datagrams = Datagrams(server_socket, journal)
     datagram_fd, welcoming_fd = server_socket.fileno(), welcoming_socket.fileno()
-    with stop_signals() as stop_signal:
-        stop_fd = stop_signal.fileno()
-        for fd in (datagram_fd, welcoming_fd, stop_fd):
-            readiness.register(fd, READ)
-        accept_again: float | None = None  # when accepting is paused: the time to go on
-        stopping = False
-        while not stopping:
-            now = monotonic()
-            timeout = connections.close_idle(now)
-            if accept_again is not None:
-                timeout = min(timeout or ACCEPT_PAUSE, ACCEPT_PAUSE)
-                if now >= accept_again:
-                    accept_again = None
-                    readiness.modify(welcoming_fd, READ)
-            for fd, _events in readiness.poll(timeout):
-                if fd == datagram_fd:
-                    datagrams.answer()
-                elif fd == welcoming_fd:
-                    if not connections.accept(now):
-                        accept_again = now + ACCEPT_PAUSE
-                        readiness.modify(welcoming_fd, 0)
-                elif fd == stop_fd:
-                    stopping = True
-                else:
-                    connections.ready(fd, now)
-
-        stop_signal.recv(64)
-        welcoming_socket.close()
-        server_socket.close()
-        connections.stop()
-        deadline = monotonic() + LAST_ANSWERS
-        while connections and (now := monotonic()) < deadline:
-            for fd, _events in readiness.poll(deadline - now):
+    stop_fd = stop_signal.fileno()
+    for fd in (datagram_fd, welcoming_fd, stop_fd):
+        readiness.register(fd, READ)
+    accept_again: float | None = None  # when accepting is paused: the time to go on
+    stopping = False
+    while not stopping:
+        now = monotonic()
+        timeout = connections.close_idle(now)
+        if accept_again is not None:
+            timeout = min(timeout or ACCEPT_PAUSE, ACCEPT_PAUSE)
+            if now >= accept_again:
+                accept_again = None
+                readiness.modify(welcoming_fd, READ)
+        for fd, _events in readiness.poll(timeout):
+            if fd == datagram_fd:
+                datagrams.answer()
+            elif fd == welcoming_fd:
+                if not connections.accept(now):
+                    accept_again = now + ACCEPT_PAUSE
+                    readiness.modify(welcoming_fd, 0)
+            elif fd == stop_fd:
+                stopping = True
+            else:
                 connections.ready(fd, now)
-        connections.close()
+
+    stop_signal.recv(64)
+    welcoming_socket.close()
+    server_socket.close()
+    connections.stop()
+    deadline = monotonic() + LAST_ANSWERS
+    while connections and (now := monotonic()) < deadline:
+        for fd, _events in readiness.poll(deadline - now):
+            connections.ready(fd, now)
+    connections.close()
 
 
 def main() -> int:
@@ -163,9 +174,13 @@ def main() -> int:
                 always=True,
             )
             options.max_connections = max(room, 1)
-        journal.event("bind", server_socket, note="the server socket, for all UDP clients", always=True)
-        journal.event("listen", welcoming_socket, note="the welcoming socket, for TCP clients", always=True)
-        serve(welcoming_socket, server_socket, options, journal)
+        # Before we say that we are ready: who reads that may stop us at once.
+        with stop_signals() as stop_signal:
+            journal.event("bind", server_socket, note="the server socket, for all UDP clients", always=True)
+            journal.event(
+                "listen", welcoming_socket, note="the welcoming socket, for TCP clients", always=True
+            )
+            serve(welcoming_socket, server_socket, stop_signal, options, journal)
     journal.event("stop", always=True)
     return Exit.OK
 

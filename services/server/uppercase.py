@@ -28,6 +28,8 @@ def upper(message: bytes | bytearray) -> bytes | bytearray:
 
 def answer_to_datagram(message: bytes | bytearray) -> bytes | bytearray:
     """Return the upper case of a datagram, or the complaint where that would not fit into one."""
+    if message.isascii():  # never grows
+        return message.upper()
     answer = upper(message)
     return answer if len(answer) <= MAX_DATAGRAM else TOO_LARGE
 

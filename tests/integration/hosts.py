@@ -3,6 +3,7 @@
 import io
 import secrets
 import tarfile
+import time
 from pathlib import Path
 
 import docker
@@ -56,6 +57,15 @@ class Hosts:
         container = self.start(network, command, program=program)
         code = int(container.wait(timeout=30)["StatusCode"])
         return code, _text(container)
+
+    def wait_for_output(self, container: Container, text: str, within_s: float = 10) -> None:
+        """Wait until a host has printed a text."""
+        deadline = time.monotonic() + within_s
+        while text not in (said := _text(container)):
+            container.reload()
+            assert container.status == "running", f"{container.status}, after printing {said!r}"
+            assert time.monotonic() < deadline, f"printed {said!r}, not {text!r}"
+            time.sleep(0.05)
 
     def remove(self) -> None:
         """Remove all hosts and networks."""

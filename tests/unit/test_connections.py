@@ -1,0 +1,450 @@
+"""The connections of the concurrent server, with sockets and a clock that the tests step themselves."""
+
+import errno
+import itertools
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from socket import AF_INET, SHUT_WR, SOCK_STREAM, socket
+from typing import cast
+
+import pytest
+from connections import ACCEPTS_PER_TURN, EXHAUSTED, PIECE, Connections
+from hypothesis import given
+from hypothesis import strategies as st
+from lab.journal import Journal
+from readiness import READ, WRITE
+from uppercase import upper
+
+SERVER = ("192.0.2.1", 12000)
+
+
+class FakeSocket:
+    """A connection socket that has nothing behind it.
+
+    Attributes:
+        incoming: what `recv` returns or raises, one after the other; then it would block.
+        room: how many bytes `send` still takes; None for any number.
+        sent: the bytes that it took.
+    """
+
+    type = SOCK_STREAM
+    family = AF_INET
+
+    def __init__(self, fd: int, *incoming: bytes | OSError, room: int | None = None) -> None:
+        self.fd = fd
+        self.address = ("192.0.2.7", 40_000 + fd)
+        self.incoming = deque(incoming)
+        self.room = room
+        self.sent = bytearray()
+        self.send_error: OSError | None = None
+        self.shutdown_error: OSError | None = None
+        self.blocking = True
+        self.shut = False
+        self.closed = False
+
+    def fileno(self) -> int:
+        """Return its number."""
+        return self.fd
+
+    def getsockname(self) -> tuple[str, int]:
+        """Return the server's address, as for every connection socket."""
+        return SERVER
+
+    def setblocking(self, blocking: bool) -> None:
+        """Remember it."""
+        self.blocking = blocking
+
+    def recv(self, size: int) -> bytes:
+        """Return what comes next, not more than `size` bytes of it."""
+        assert not self.closed
+        assert not self.blocking
+        if not self.incoming:
+            raise BlockingIOError
+        piece = self.incoming.popleft()
+        if isinstance(piece, OSError):
+            raise piece
+        if len(piece) > size:
+            self.incoming.appendleft(piece[size:])
+        return piece[:size]
+
+    def send(self, data: bytes) -> int:
+        """Take what there is room for."""
+        assert not self.closed
+        assert not self.shut
+        assert not self.blocking
+        assert data
+        if self.send_error is not None:
+            raise self.send_error
+        taken = data if self.room is None else data[: self.room]
+        if not taken:
+            raise BlockingIOError
+        if self.room is not None:
+            self.room -= len(taken)
+        self.sent += taken
+        return len(taken)
+
+    def shutdown(self, how: int) -> None:
+        """Say that no more will be sent."""
+        assert how == SHUT_WR
+        if self.shutdown_error is not None:
+            raise self.shutdown_error
+        self.shut = True
+
+    def close(self) -> None:
+        """Close it, once."""
+        assert not self.closed
+        self.closed = True
+
+
+class FakeWelcomingSocket(FakeSocket):
+    """A welcoming socket at which these clients wait."""
+
+    def __init__(self, *waiting: FakeSocket | OSError) -> None:
+        super().__init__(3)
+        self.waiting = deque(waiting)
+
+    def accept(self) -> tuple[FakeSocket, tuple[str, int]]:
+        """Return the next client, or raise what stands in its place."""
+        if not self.waiting:
+            raise BlockingIOError
+        client = self.waiting.popleft()
+        if isinstance(client, OSError):
+            raise client
+        return client, client.address
+
+
+class FakeReadiness:
+    """Remembers what is watched for."""
+
+    def __init__(self) -> None:
+        self.watched: dict[int, int] = {}
+
+    def register(self, fd: int, eventmask: int, /) -> None:
+        """Watch a descriptor that has just come into being."""
+        self.watched[fd] = eventmask
+
+    def modify(self, fd: int, eventmask: int, /) -> None:
+        """Watch it for something else."""
+        assert fd in self.watched
+        self.watched[fd] = eventmask
+
+    def poll(self, timeout: float | None = None, /) -> list[tuple[int, int]]:
+        """Nobody calls this: the test decides who is ready."""
+        raise NotImplementedError(timeout)
+
+
+class Server:
+    """The connections under test, and all that they can see."""
+
+    def __init__(
+        self, *waiting: FakeSocket | OSError, quiet: bool, limit: float = 100, idle_timeout: float = 10.0
+    ) -> None:
+        self.log_reader, self.log_writer = os.pipe()
+        os.set_blocking(self.log_reader, False)
+        self.welcoming = FakeWelcomingSocket(*waiting)
+        self.readiness = FakeReadiness()
+        self.connections = Connections(
+            cast("socket", self.welcoming),  # the fake has all that is used of it
+            self.readiness,
+            Journal(as_json=True, quiet=quiet, fd=self.log_writer),
+            limit=int(limit),
+            idle_timeout=idle_timeout,
+        )
+
+    def log(self, *events: str) -> list[dict[str, str | int]]:
+        """Return what was written down of these events since the last call."""
+        try:
+            text = os.read(self.log_reader, 1 << 16)
+        except BlockingIOError:
+            return []
+        return [record for line in text.splitlines() if (record := json.loads(line))["event"] in events]
+
+    def serve(self, *clients: FakeSocket) -> None:
+        """Bring readiness to these clients until they are all waited for in vain."""
+        for client in clients:
+            while not client.closed and (
+                client.room != 0 if self.readiness.watched[client.fd] == WRITE else client.incoming
+            ):
+                self.connections.ready(client.fd, 0.0)
+
+    def close(self) -> None:
+        """Close the log."""
+        os.close(self.log_reader)
+        os.close(self.log_writer)
+
+
+MakeServer = Callable[..., Server]
+
+
+@pytest.fixture(params=[True, False], ids=["quiet", "logged"])
+def make_server(request: pytest.FixtureRequest) -> Iterator[MakeServer]:
+    with ExitStack() as servers:
+
+        def make(*waiting: FakeSocket | OSError, **options: float) -> Server:
+            return servers.enter_context(closing(Server(*waiting, quiet=request.param, **options)))
+
+        yield make
+
+
+def test_accept_answers_what_has_already_come(make_server: MakeServer) -> None:
+    client = FakeSocket(7, b"hello\n")
+    server = make_server(client)
+    assert server.connections.accept(0.0) is True
+    assert client.sent == b"HELLO\n"
+    assert not client.blocking
+    assert server.readiness.watched == {7: READ}
+    assert len(server.connections) == 1
+
+
+def test_accept_takes_a_bounded_number_in_a_turn(make_server: MakeServer) -> None:
+    server = make_server(*(FakeSocket(fd) for fd in range(10, 10 + ACCEPTS_PER_TURN + 1)))
+    assert server.connections.accept(0.0) is True
+    assert len(server.connections) == ACCEPTS_PER_TURN
+    assert server.connections.accept(0.0) is True
+    assert len(server.connections) == ACCEPTS_PER_TURN + 1
+
+
+@pytest.mark.parametrize("number", [pytest.param(n, id=errno.errorcode[n]) for n in sorted(EXHAUSTED)])
+def test_accept_pauses_where_the_system_has_no_room_and_goes_on_later(
+    make_server: MakeServer, number: int
+) -> None:
+    first, second = FakeSocket(7), FakeSocket(8, b"late")
+    server = make_server(first, OSError(number, os.strerror(number)), second)
+    assert server.connections.accept(0.0) is False
+    assert len(server.connections) == 1
+    (record,) = server.log("error")  # also when quiet: somebody has to know
+    assert os.strerror(number) in str(record["note"])
+
+    first.incoming.append(b"hello")
+    server.serve(first)
+    assert first.sent == b"HELLO"
+    assert server.connections.accept(0.0) is True
+    assert second.sent == b"LATE"
+
+
+def test_accept_goes_on_after_a_client_that_has_gone(make_server: MakeServer) -> None:
+    client = FakeSocket(7, b"hello")
+    server = make_server(ConnectionAbortedError(errno.ECONNABORTED, "gone"), client)
+    assert server.connections.accept(0.0) is True
+    assert client.sent == b"HELLO"
+
+
+def test_accept_refuses_politely_over_the_limit(make_server: MakeServer) -> None:
+    first, second, third = FakeSocket(7), FakeSocket(8, b"hello"), FakeSocket(9, b"hello")
+    server = make_server(first, second, limit=1)
+    assert server.connections.accept(0.0) is True
+    assert second.sent == b"error: the server is full (1 connections), try again later\n"
+    assert second.shut
+    assert second.closed
+    assert not second.incoming  # left unread, it would make a reset of the close
+    assert server.readiness.watched == {7: READ}
+    assert [record["peer"] for record in server.log("refuse")] == ["192.0.2.7:40008"]
+
+    first.incoming.append(b"")
+    server.serve(first)
+    assert first.closed
+    server.welcoming.waiting.append(third)
+    server.connections.accept(0.0)
+    assert third.sent == b"HELLO"
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), ConnectionResetError(), BlockingIOError()], ids=repr)
+def test_refused_client_that_has_gone_is_closed(make_server: MakeServer, error: OSError) -> None:
+    client = FakeSocket(8)
+    client.send_error = error
+    make_server(FakeSocket(7), client, limit=1).connections.accept(0.0)
+    assert client.closed
+
+
+def test_client_that_does_not_read_is_not_read_from(make_server: MakeServer) -> None:
+    sentences = "ΐ".encode() * PIECE  # three times as long in upper case
+    client = FakeSocket(7, sentences, b"more", room=10)
+    server = make_server(client)
+    server.connections.accept(0.0)
+    left = client.incoming[0]
+    assert server.readiness.watched == {7: WRITE}
+    for taken in (1, 10, PIECE):
+        client.room = taken
+        server.connections.ready(7, 0.0)
+        assert client.incoming[0] is left
+        assert server.readiness.watched == {7: WRITE}
+    assert len(client.sent) == 10 + 1 + 10 + PIECE
+    client.room = 3 * PIECE - len(client.sent)  # the answer to one piece, at most
+    server.connections.ready(7, 0.0)
+    assert server.readiness.watched == {7: READ}
+    assert client.incoming[0] is left
+    client.room = None
+    server.serve(client)
+    assert client.sent == upper(sentences + b"more")
+
+
+@given(
+    message=st.binary(max_size=60)
+    | st.lists(st.sampled_from(["a", "ß", "ΐ", "€"]), max_size=20).map(
+        lambda characters: "".join(characters).encode()
+    ),
+    cuts=st.lists(st.integers(0, 60), max_size=6),
+    rooms=st.lists(st.integers(0, 20), max_size=8),
+    quiet=st.booleans(),
+)
+def test_answer_is_the_upper_case_however_bytes_come_and_go(
+    message: bytes, cuts: list[int], rooms: list[int], quiet: bool
+) -> None:
+    places = [0, *sorted(min(cut, len(message)) for cut in cuts), len(message)]
+    pieces = [message[a:b] for a, b in itertools.pairwise(places) if a < b]
+    client = FakeSocket(7, *pieces, b"", room=0)
+    with closing(Server(client, quiet=quiet)) as server:
+        server.connections.accept(0.0)
+        for room in (*rooms, None):
+            client.room = room
+            server.serve(client)
+            assert upper(message).startswith(client.sent)
+        log = server.log("recv", "send")
+    assert client.sent == upper(message)
+    assert client.closed
+    assert len(server.connections) == 0
+    if not quiet:
+        assert sum(int(r["bytes"]) for r in log if r["event"] == "recv") == len(message)
+        assert sum(int(r["bytes"]) for r in log if r["event"] == "send") == len(client.sent)
+
+
+def test_character_that_is_cut_by_the_end_comes_back(make_server: MakeServer) -> None:
+    client = FakeSocket(7, b"a\xe2\x82", b"")
+    server = make_server(client)
+    server.connections.accept(0.0)
+    assert client.sent == b"A"
+    server.serve(client)
+    assert client.sent == b"A\xe2\x82"
+    assert client.closed
+
+
+@pytest.mark.parametrize("step", ["recv", "send"])
+def test_connection_that_breaks_harms_no_other(make_server: MakeServer, step: str) -> None:
+    reset = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+    broken, whole = FakeSocket(7), FakeSocket(8)
+    server = make_server(broken, whole)
+    server.connections.accept(0.0)
+    broken.incoming.append(reset if step == "recv" else b"x")
+    broken.send_error = reset
+    whole.incoming.append(b"hello")
+    server.serve(broken, whole)
+    assert broken.closed
+    assert whole.sent == b"HELLO"
+    assert len(server.connections) == 1
+    for record in server.log("close"):
+        assert record["peer"] == "192.0.2.7:40007"
+        assert "Connection reset by peer" in str(record["note"])
+
+
+def test_event_of_a_connection_that_was_closed_in_the_same_turn_is_ignored(make_server: MakeServer) -> None:
+    client = FakeSocket(7)
+    server = make_server(client)
+    server.connections.accept(0.0)
+    server.connections.close()
+    server.connections.ready(7, 0.0)
+    assert client.closed
+
+
+def pass_time(connections: Connections, begin_s: float, end_s: float) -> None:
+    """Let the loop turn whenever it wants to, with nothing to do but to look for idle connections."""
+    while begin_s < end_s:
+        wait_s = connections.close_idle(begin_s)
+        assert wait_s is None or wait_s > 0  # else it would spin
+        begin_s = end_s if wait_s is None else min(begin_s + wait_s, end_s)
+    connections.close_idle(end_s)
+
+
+def test_idle_connections_are_closed_when_their_time_has_come(make_server: MakeServer) -> None:
+    first, second = FakeSocket(7), FakeSocket(8)
+    server = make_server(idle_timeout=10.0)
+    connections = server.connections
+    assert connections.close_idle(0.0) is None
+    server.welcoming.waiting.append(first)
+    connections.accept(100.0)
+    pass_time(connections, 100.0, 104.0)
+    server.welcoming.waiting.append(second)
+    connections.accept(104.0)
+    pass_time(connections, 104.0, 109.0)
+    first.incoming.append(b"x")
+    connections.ready(7, 109.0)  # a byte moves: the second is now the one that has been idle longest
+    now_s = 109.0
+    for until, closed in (
+        (113.9, [False, False]),
+        (115.1, [False, True]),  # after ten seconds, and at most one more
+        (118.9, [False, True]),
+        (120.1, [True, True]),
+    ):
+        pass_time(connections, now_s, until)
+        now_s = until
+        assert [first.closed, second.closed] == closed
+    assert len(connections) == 0
+    assert connections.close_idle(121.0) is None
+
+
+def test_slow_reader_is_not_idle(make_server: MakeServer) -> None:
+    client = FakeSocket(7, b"x" * 100, room=1)
+    server = make_server(client, idle_timeout=10.0)
+    server.connections.accept(0.0)
+    for second in range(9, 90, 9):
+        pass_time(server.connections, second - 9.0, float(second))
+        client.room = 1
+        server.connections.ready(7, float(second))
+    pass_time(server.connections, 81.0, 90.9)
+    assert not client.closed
+    pass_time(server.connections, 90.9, 92.1)
+    assert len(server.connections) == 0
+    assert client.sent == b"X" * 10
+
+
+def test_stop_sends_what_is_unsent_and_drops_what_still_comes(make_server: MakeServer) -> None:
+    silent = FakeSocket(7)
+    slow = FakeSocket(8, b"x" * 10, room=4)
+    server = make_server(silent, slow)
+    server.connections.accept(0.0)
+    server.connections.stop()
+    assert [silent.shut, slow.shut] == [True, False]
+    slow.room = None
+    server.connections.ready(8, 0.0)
+    assert slow.sent == b"X" * 10
+    assert [silent.shut, slow.shut] == [True, True]
+    for client in (silent, slow):
+        client.incoming.extend([b"too late", b""])
+        server.serve(client)
+        assert client.closed
+    assert silent.sent == b""
+    assert slow.sent == b"X" * 10
+    assert len(server.connections) == 0
+
+
+def test_stop_closes_a_client_that_has_ended_as_soon_as_all_is_sent(make_server: MakeServer) -> None:
+    client = FakeSocket(8, b"x" * 10 + b"\xc3", room=4)
+    server = make_server(client)
+    server.connections.accept(0.0)
+    client.room = 6
+    server.connections.ready(8, 0.0)
+    client.room = 0
+    client.incoming.append(b"")
+    server.connections.ready(8, 0.0)  # the end is read; its last byte waits
+    server.connections.stop()
+    assert len(server.connections) == 1
+    client.room = None
+    server.connections.ready(8, 0.0)
+    assert client.sent == b"X" * 10 + b"\xc3"
+    assert client.closed
+
+
+def test_stop_closes_a_client_that_has_gone(make_server: MakeServer) -> None:
+    gone = FakeSocket(7)
+    gone.shutdown_error = OSError(errno.ENOTCONN, "not connected")
+    other = FakeSocket(8)
+    server = make_server(gone, other)
+    server.connections.accept(0.0)
+    server.connections.stop()
+    assert [gone.closed, other.closed] == [True, False]
+    assert other.shut
+    server.connections.close()
+    assert [gone.closed, other.closed] == [True, True]
+    assert len(server.connections) == 0

@@ -1,0 +1,78 @@
+"""The UDP side of the concurrent server, with a socket that has nothing behind it."""
+
+import errno
+import os
+from collections import deque
+from collections.abc import Iterator
+from socket import SOCK_DGRAM, socket
+from typing import cast
+
+import pytest
+from datagrams import DATAGRAMS_PER_TURN, Datagrams
+from lab.journal import Journal
+
+CLIENT = ("192.0.2.7", 41273)
+
+
+class FakeSocket:
+    """A UDP socket at which these datagrams have arrived."""
+
+    type = SOCK_DGRAM
+
+    def __init__(self, *arrived: bytes) -> None:
+        self.arrived = deque(arrived)
+        self.sent: list[bytes | OSError] = []
+        self.errors: deque[OSError | None] = deque()
+
+    def setsockopt(self, *_option: int) -> None:
+        """Take any option."""
+
+    def getsockname(self) -> tuple[str, int]:
+        """Return the server's address."""
+        return "192.0.2.1", 12000
+
+    def recvfrom_into(self, buffer: bytearray) -> tuple[int, tuple[str, int]]:
+        """Take the next datagram."""
+        if not self.arrived:
+            raise BlockingIOError
+        message = self.arrived.popleft()
+        buffer[: len(message)] = message
+        return len(message), CLIENT
+
+    def sendto(self, message: bytes, address: tuple[str, int]) -> None:
+        """Send one, or fail."""
+        assert address == CLIENT
+        if self.errors and (error := self.errors.popleft()) is not None:
+            raise error
+        self.sent.append(bytes(message))
+
+
+@pytest.fixture
+def journal() -> Iterator[Journal]:
+    """A journal that is not quiet: the batches of a quiet server need a real socket, see tests/socket."""
+    fd = os.open(os.devnull, os.O_WRONLY)
+    yield Journal(as_json=False, quiet=False, fd=fd)
+    os.close(fd)
+
+
+def test_datagrams_are_answered_each_by_itself(journal: Journal) -> None:
+    sock = FakeSocket(b"longer than the next", b"", b"short")
+    Datagrams(cast("socket", sock), journal).answer()
+    assert sock.sent == [b"LONGER THAN THE NEXT", b"", b"SHORT"]
+
+
+def test_datagrams_take_a_bounded_number_in_a_turn(journal: Journal) -> None:
+    sock = FakeSocket(*[b"x"] * (DATAGRAMS_PER_TURN + 1))
+    datagrams = Datagrams(cast("socket", sock), journal)
+    datagrams.answer()
+    assert len(sock.arrived) == 1
+    datagrams.answer()
+    assert len(sock.sent) == DATAGRAMS_PER_TURN + 1
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENETUNREACH, errno.EPERM, errno.EINVAL])
+def test_answer_that_cannot_be_sent_is_dropped_alone(journal: Journal, number: int) -> None:
+    sock = FakeSocket(b"a", b"b", b"c")
+    sock.errors.extend([None, OSError(number, os.strerror(number))])
+    Datagrams(cast("socket", sock), journal).answer()
+    assert sock.sent == [b"A", b"C"]
