@@ -120,17 +120,14 @@ def serve(
             if now >= accept_again:
                 accept_again = None
                 readiness.modify(welcoming_fd, READ)
-        for fd, _events in readiness.poll(timeout):
+        for fd in connections.ready(readiness.poll(timeout), now):
             if fd == datagram_fd:
                 datagrams.answer()
-            elif fd == welcoming_fd:
-                if not connections.accept(now):
-                    accept_again = now + ACCEPT_PAUSE
-                    readiness.modify(welcoming_fd, 0)
             elif fd == stop_fd:
                 stopping = True
-            else:
-                connections.ready(fd, now)
+            elif fd == welcoming_fd and not connections.accept(now):
+                accept_again = now + ACCEPT_PAUSE
+                readiness.modify(welcoming_fd, 0)
 
     stop_signal.recv(64)
     welcoming_socket.close()
@@ -138,8 +135,7 @@ def serve(
     connections.stop()
     deadline = monotonic() + LAST_ANSWERS
     while connections and (now := monotonic()) < deadline:
-        for fd, _events in readiness.poll(deadline - now):
-            connections.ready(fd, now)
+        connections.ready(readiness.poll(deadline - now), now)
     connections.close()
 
 

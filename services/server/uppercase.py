@@ -37,21 +37,21 @@ def answer_to_datagram(message: bytes | bytearray) -> bytes | bytearray:
 class UpperStream:
     """Upper case for a byte stream that arrives in pieces."""
 
-    __slots__ = ("_cut",)
+    __slots__ = ("cut",)
 
     def __init__(self) -> None:
-        self._cut = b""  # the first bytes of a character whose rest has not come yet: three at most
+        self.cut = b""  # the first bytes of a character whose rest has not come yet: three at most
 
     def feed(self, piece: bytes) -> bytes:
         """Return the upper case of what has arrived, but for a character that is not complete."""
-        if not self._cut and piece.isascii():
+        if not self.cut and piece.isascii():
             return piece.upper()
-        data = self._cut + piece
+        data = self.cut + piece
         text, complete = utf_8_decode(data, KEEP_BYTES, False)
-        self._cut = data[complete:]
+        self.cut = data[complete:]
         return text.upper().encode("utf-8", KEEP_BYTES)
 
     def end(self) -> bytes:
         """Return what was still waiting for its rest when the stream ended."""
-        cut, self._cut = self._cut, b""
+        cut, self.cut = self.cut, b""
         return cut

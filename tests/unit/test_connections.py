@@ -19,6 +19,15 @@ from readiness import READ, WRITE
 from uppercase import upper
 
 SERVER = ("192.0.2.1", 12000)
+FAKES: dict[int, "FakeSocket"] = {}  # by file descriptor, the youngest of that number
+
+
+def fake_read(fd: int, size: int) -> bytes:
+    return FAKES[fd].recv(size)
+
+
+def fake_write(fd: int, data: bytes) -> int:
+    return FAKES[fd].send(data)
 
 
 class FakeSocket:
@@ -35,6 +44,7 @@ class FakeSocket:
 
     def __init__(self, fd: int, *incoming: bytes | OSError, room: int | None = None) -> None:
         self.fd = fd
+        FAKES[fd] = self
         self.address = ("192.0.2.7", 40_000 + fd)
         self.incoming = deque(incoming)
         self.room = room
@@ -142,6 +152,9 @@ class Server:
     def __init__(
         self, *waiting: FakeSocket | OSError, quiet: bool, limit: float = 100, idle_timeout: float = 10.0
     ) -> None:
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr("connections.read", fake_read)
+        self.patch.setattr("connections.write", fake_write)
         self.log_reader, self.log_writer = os.pipe()
         os.set_blocking(self.log_reader, False)
         self.welcoming = FakeWelcomingSocket(*waiting)
@@ -168,10 +181,11 @@ class Server:
             while not client.closed and (
                 client.room != 0 if self.readiness.watched[client.fd] == WRITE else client.incoming
             ):
-                self.connections.ready(client.fd, 0.0)
+                self.connections.ready([(client.fd, READ)], 0.0)
 
     def close(self) -> None:
-        """Close the log."""
+        """Close the log, and let the module read from real sockets again."""
+        self.patch.undo()
         os.close(self.log_reader)
         os.close(self.log_writer)
 
@@ -268,12 +282,12 @@ def test_client_that_does_not_read_is_not_read_from(make_server: MakeServer) -> 
     assert server.readiness.watched == {7: WRITE}
     for taken in (1, 10, PIECE):
         client.room = taken
-        server.connections.ready(7, 0.0)
+        server.connections.ready([(7, READ)], 0.0)
         assert client.incoming[0] is left
         assert server.readiness.watched == {7: WRITE}
     assert len(client.sent) == 10 + 1 + 10 + PIECE
     client.room = 3 * PIECE - len(client.sent)  # the answer to one piece, at most
-    server.connections.ready(7, 0.0)
+    server.connections.ready([(7, READ)], 0.0)
     assert server.readiness.watched == {7: READ}
     assert client.incoming[0] is left
     client.room = None
@@ -311,6 +325,15 @@ def test_answer_is_the_upper_case_however_bytes_come_and_go(
         assert sum(int(r["bytes"]) for r in log if r["event"] == "send") == len(client.sent)
 
 
+def test_ready_hands_back_what_is_no_connection(make_server: MakeServer) -> None:
+    client = FakeSocket(7)
+    server = make_server(client)
+    server.connections.accept(0.0)
+    client.incoming.append(b"x")
+    assert server.connections.ready([(3, READ), (7, READ), (99, READ)], 0.0) == [3, 99]
+    assert client.sent == b"X"
+
+
 def test_character_that_is_cut_by_the_end_comes_back(make_server: MakeServer) -> None:
     client = FakeSocket(7, b"a\xe2\x82", b"")
     server = make_server(client)
@@ -344,7 +367,7 @@ def test_event_of_a_connection_that_was_closed_in_the_same_turn_is_ignored(make_
     server = make_server(client)
     server.connections.accept(0.0)
     server.connections.close()
-    server.connections.ready(7, 0.0)
+    server.connections.ready([(7, READ)], 0.0)
     assert client.closed
 
 
@@ -369,7 +392,9 @@ def test_idle_connections_are_closed_when_their_time_has_come(make_server: MakeS
     connections.accept(104.0)
     pass_time(connections, 104.0, 109.0)
     first.incoming.append(b"x")
-    connections.ready(7, 109.0)  # a byte moves: the second is now the one that has been idle longest
+    connections.ready(
+        [(7, READ)], 109.0
+    )  # a byte moves: the second is now the one that has been idle longest
     now_s = 109.0
     for until, closed in (
         (113.9, [False, False]),
@@ -391,7 +416,7 @@ def test_slow_reader_is_not_idle(make_server: MakeServer) -> None:
     for second in range(9, 90, 9):
         pass_time(server.connections, second - 9.0, float(second))
         client.room = 1
-        server.connections.ready(7, float(second))
+        server.connections.ready([(7, READ)], float(second))
     pass_time(server.connections, 81.0, 90.9)
     assert not client.closed
     pass_time(server.connections, 90.9, 92.1)
@@ -407,7 +432,7 @@ def test_stop_sends_what_is_unsent_and_drops_what_still_comes(make_server: MakeS
     server.connections.stop()
     assert [silent.shut, slow.shut] == [True, False]
     slow.room = None
-    server.connections.ready(8, 0.0)
+    server.connections.ready([(8, READ)], 0.0)
     assert slow.sent == b"X" * 10
     assert [silent.shut, slow.shut] == [True, True]
     for client in (silent, slow):
@@ -424,14 +449,14 @@ def test_stop_closes_a_client_that_has_ended_as_soon_as_all_is_sent(make_server:
     server = make_server(client)
     server.connections.accept(0.0)
     client.room = 6
-    server.connections.ready(8, 0.0)
+    server.connections.ready([(8, READ)], 0.0)
     client.room = 0
     client.incoming.append(b"")
-    server.connections.ready(8, 0.0)  # the end is read; its last byte waits
+    server.connections.ready([(8, READ)], 0.0)  # the end is read; its last byte waits
     server.connections.stop()
     assert len(server.connections) == 1
     client.room = None
-    server.connections.ready(8, 0.0)
+    server.connections.ready([(8, READ)], 0.0)
     assert client.sent == b"X" * 10 + b"\xc3"
     assert client.closed
 
