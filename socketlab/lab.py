@@ -75,7 +75,11 @@ class Lab:
         self.project = project
         with engine_errors("reach the Docker engine"):
             self._docker = docker.DockerClient(base_url=endpoint())
-        self.server_program = server_program or self._running_program() or ServerProgram.CONCURRENT
+        try:
+            self.server_program = server_program or self._running_program() or ServerProgram.CONCURRENT
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the connection to the engine; the lab goes on."""

@@ -15,8 +15,8 @@ PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=3"]
 STAGES: dict[str, list[list[str]]] = {
     "lint": [[sys.executable, "-m", "ruff", "check"], [sys.executable, "-m", "ruff", "format", "--check"]],
     "types": [[sys.executable, "-m", "mypy"]],
-    "unit": [[*PYTEST, "tests/unit"]],
-    "socket": [[*PYTEST, "tests/socket"]],
+    "fast": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/unit", "tests/socket"]],
+    "bench": [[*PYTEST, "tests/bench"]],
     "integration": [[*PYTEST, "tests/integration"]],
 }
 
