@@ -3,6 +3,7 @@
 import errno
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,8 +55,18 @@ def test_run_goes_on_after_the_first_word_or_the_end(commands: Commands, script:
 def test_end_tells_the_children_too_and_waits_for_them(commands: Commands, tmp_path: Path) -> None:
     # A child that writes its farewell when it is told to end, while its parent waits for it.
     farewell = tmp_path / "farewell"
-    child = f"trap 'echo child > {farewell}; exit' TERM; /bin/sleep 60 & echo ready; wait"
-    commands.add("tool", {"": f'/bin/sh -c "{child}" & trap : TERM; wait; wait'})
+    child = tmp_path / "child.py"
+    child.write_text(
+        "import pathlib, signal\n"
+        "def tidy_up(*_):\n"
+        f"    pathlib.Path({str(farewell)!r}).write_text('child\\n')\n"
+        "    raise SystemExit\n"
+        "signal.signal(signal.SIGTERM, tidy_up)\n"
+        "print('ready', flush=True)\n"
+        "signal.pause()\n",
+        encoding="utf-8",
+    )
+    commands.add("tool", {"": f"trap : TERM; {sys.executable} {child} & wait; wait"})
     process = subprocess.Popen(["tool"], stdout=subprocess.PIPE, text=True, process_group=0)
     with process:
         assert process.stdout
