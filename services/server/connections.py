@@ -28,7 +28,7 @@ EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 class Connection:
     """One client: its connection socket, and what is still to be sent to it."""
 
-    __slots__ = ("active", "address", "ended", "sock", "stream", "unsent")
+    __slots__ = ("active", "address", "ended", "sock", "stream", "unsent", "watched")
 
     def __init__(self, sock: socket, address: Address, turn_s: float) -> None:
         self.sock = sock
@@ -36,6 +36,7 @@ class Connection:
         self.active = turn_s  # when a byte last moved, in seconds of the loop's clock
         self.stream = UpperStream()
         self.unsent = b""
+        self.watched = False  # by the readiness: see `watch_fresh`
         self.ended = False  # the client sends no more: close when all is sent
 
 
@@ -67,6 +68,7 @@ class Connections:
         self._idle_timeout = idle_timeout
         self._stopping = False
         self._by_fd: dict[int, Connection] = {}
+        self.fresh: list[int] = []  # what this turn has accepted: not watched yet
         self._brisk = journal.quiet  # nothing to write down, and nobody to be sent home
         self._look_s = 0.0  # when to look for idle ones again
 
@@ -95,10 +97,23 @@ class Connections:
                 continue
             fd = sock.fileno()
             self._by_fd[fd] = Connection(sock, address, turn_s)
-            self._readiness.register(fd, READ)
+            self.fresh.append(fd)
             # Most clients have sent their line by now: to answer it here saves a turn.
             self.ready(((fd, READ),), turn_s)
         return True
+
+    def watch_fresh(self, turn_s: float) -> None:
+        """Look at the connections of the turn before once more, and have those that stay watched.
+
+        Who came with a single line has left by now, in most cases, and was never worth watching.
+        """
+        fresh, self.fresh = self.fresh, []
+        self.ready([(fd, READ) for fd in fresh], turn_s)
+        for fd in fresh:
+            connection = self._by_fd.get(fd)
+            if connection is not None and not connection.watched:
+                connection.watched = True
+                self._readiness.register(fd, WRITE if connection.unsent else READ)
 
     def ready(self, events: Iterable[tuple[int, int]], turn_s: float) -> list[int]:
         """Serve the connections that can be read from (or, where something is unsent, written to).
@@ -200,7 +215,7 @@ class Connections:
             )
         waited, connection.unsent = connection.unsent, answer[sent:]
         if connection.unsent:
-            if not waited:
+            if not waited and connection.watched:
                 self._readiness.modify(fd, WRITE)
         elif waited or connection.ended:
             self._all_sent(fd, connection)
@@ -209,7 +224,8 @@ class Connections:
         if connection.ended:
             self._close(fd, connection, "the client has closed")
             return
-        self._readiness.modify(fd, READ)
+        if connection.watched:
+            self._readiness.modify(fd, READ)
         if self._stopping:
             try:
                 connection.sock.shutdown(SHUT_WR)

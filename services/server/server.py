@@ -120,7 +120,9 @@ def serve(
             if now >= accept_again:
                 accept_again = None
                 readiness.modify(welcoming_fd, READ)
-        for fd in connections.ready(readiness.poll(timeout), now):
+        events = readiness.poll(0 if connections.fresh else timeout)
+        connections.watch_fresh(now)
+        for fd in connections.ready(events, now):
             if fd == datagram_fd:
                 datagrams.answer()
             elif fd == stop_fd:
@@ -132,6 +134,7 @@ def serve(
     stop_signal.recv(64)
     welcoming_socket.close()
     server_socket.close()
+    connections.watch_fresh(monotonic())
     connections.stop()
     deadline = monotonic() + LAST_ANSWERS
     while connections and (now := monotonic()) < deadline:

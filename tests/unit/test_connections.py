@@ -175,6 +175,12 @@ class Server:
             return []
         return [record for line in text.splitlines() if (record := json.loads(line))["event"] in events]
 
+    def accept(self, turn_s: float) -> bool:
+        """Accept, and begin the next turn."""
+        accepted = self.connections.accept(turn_s)
+        self.connections.watch_fresh(turn_s)
+        return accepted
+
     def serve(self, *clients: FakeSocket) -> None:
         """Bring readiness to these clients until they are all waited for in vain."""
         for client in clients:
@@ -206,7 +212,7 @@ def make_server(request: pytest.FixtureRequest) -> Iterator[MakeServer]:
 def test_accept_answers_what_has_already_come(make_server: MakeServer) -> None:
     client = FakeSocket(7, b"hello\n")
     server = make_server(client)
-    assert server.connections.accept(0.0) is True
+    assert server.accept(0.0) is True
     assert client.sent == b"HELLO\n"
     assert not client.blocking
     assert server.readiness.watched == {7: READ}
@@ -215,9 +221,9 @@ def test_accept_answers_what_has_already_come(make_server: MakeServer) -> None:
 
 def test_accept_takes_a_bounded_number_in_a_turn(make_server: MakeServer) -> None:
     server = make_server(*(FakeSocket(fd) for fd in range(10, 10 + ACCEPTS_PER_TURN + 1)))
-    assert server.connections.accept(0.0) is True
+    assert server.accept(0.0) is True
     assert len(server.connections) == ACCEPTS_PER_TURN
-    assert server.connections.accept(0.0) is True
+    assert server.accept(0.0) is True
     assert len(server.connections) == ACCEPTS_PER_TURN + 1
 
 
@@ -227,7 +233,7 @@ def test_accept_pauses_where_the_system_has_no_room_and_goes_on_later(
 ) -> None:
     first, second = FakeSocket(7), FakeSocket(8, b"late")
     server = make_server(first, OSError(number, os.strerror(number)), second)
-    assert server.connections.accept(0.0) is False
+    assert server.accept(0.0) is False
     assert len(server.connections) == 1
     (record,) = server.log("error")  # also when quiet: somebody has to know
     assert os.strerror(number) in str(record["note"])
@@ -235,21 +241,21 @@ def test_accept_pauses_where_the_system_has_no_room_and_goes_on_later(
     first.incoming.append(b"hello")
     server.serve(first)
     assert first.sent == b"HELLO"
-    assert server.connections.accept(0.0) is True
+    assert server.accept(0.0) is True
     assert second.sent == b"LATE"
 
 
 def test_accept_goes_on_after_a_client_that_has_gone(make_server: MakeServer) -> None:
     client = FakeSocket(7, b"hello")
     server = make_server(ConnectionAbortedError(errno.ECONNABORTED, "gone"), client)
-    assert server.connections.accept(0.0) is True
+    assert server.accept(0.0) is True
     assert client.sent == b"HELLO"
 
 
 def test_accept_refuses_politely_over_the_limit(make_server: MakeServer) -> None:
     first, second, third = FakeSocket(7), FakeSocket(8, b"hello"), FakeSocket(9, b"hello")
     server = make_server(first, second, limit=1)
-    assert server.connections.accept(0.0) is True
+    assert server.accept(0.0) is True
     assert second.sent == b"error: the server is full (1 connections), try again later\n"
     assert second.shut
     assert second.closed
@@ -261,7 +267,7 @@ def test_accept_refuses_politely_over_the_limit(make_server: MakeServer) -> None
     server.serve(first)
     assert first.closed
     server.welcoming.waiting.append(third)
-    server.connections.accept(0.0)
+    server.accept(0.0)
     assert third.sent == b"HELLO"
 
 
@@ -277,7 +283,7 @@ def test_client_that_does_not_read_is_not_read_from(make_server: MakeServer) -> 
     sentences = "ΐ".encode() * PIECE  # three times as long in upper case
     client = FakeSocket(7, sentences, b"more", room=10)
     server = make_server(client)
-    server.connections.accept(0.0)
+    server.accept(0.0)
     left = client.incoming[0]
     assert server.readiness.watched == {7: WRITE}
     for taken in (1, 10, PIECE):
@@ -311,7 +317,7 @@ def test_answer_is_the_upper_case_however_bytes_come_and_go(
     pieces = [message[a:b] for a, b in itertools.pairwise(places) if a < b]
     client = FakeSocket(7, *pieces, b"", room=0)
     with closing(Server(client, quiet=quiet)) as server:
-        server.connections.accept(0.0)
+        server.accept(0.0)
         for room in (*rooms, None):
             client.room = room
             server.serve(client)
@@ -328,20 +334,30 @@ def test_answer_is_the_upper_case_however_bytes_come_and_go(
 def test_ready_hands_back_what_is_no_connection(make_server: MakeServer) -> None:
     client = FakeSocket(7)
     server = make_server(client)
-    server.connections.accept(0.0)
+    server.accept(0.0)
     client.incoming.append(b"x")
     assert server.connections.ready([(3, READ), (7, READ), (99, READ)], 0.0) == [3, 99]
     assert client.sent == b"X"
 
 
 def test_character_that_is_cut_by_the_end_comes_back(make_server: MakeServer) -> None:
-    client = FakeSocket(7, b"a\xe2\x82", b"")
+    client = FakeSocket(7, b"a\xe2\x82")
     server = make_server(client)
-    server.connections.accept(0.0)
+    server.accept(0.0)
     assert client.sent == b"A"
+    client.incoming.append(b"")
     server.serve(client)
     assert client.sent == b"A\xe2\x82"
     assert client.closed
+
+
+def test_client_that_has_left_after_a_turn_was_never_watched(make_server: MakeServer) -> None:
+    brief, staying = FakeSocket(7, b"one line\n", b""), FakeSocket(8, b"x")
+    server = make_server(brief, staying)
+    server.accept(0.0)
+    assert brief.sent == b"ONE LINE\n"
+    assert brief.closed
+    assert server.readiness.watched == {8: READ}
 
 
 @pytest.mark.parametrize("step", ["recv", "send"])
@@ -349,7 +365,7 @@ def test_connection_that_breaks_harms_no_other(make_server: MakeServer, step: st
     reset = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
     broken, whole = FakeSocket(7), FakeSocket(8)
     server = make_server(broken, whole)
-    server.connections.accept(0.0)
+    server.accept(0.0)
     broken.incoming.append(reset if step == "recv" else b"x")
     broken.send_error = reset
     whole.incoming.append(b"hello")
@@ -365,7 +381,7 @@ def test_connection_that_breaks_harms_no_other(make_server: MakeServer, step: st
 def test_event_of_a_connection_that_was_closed_in_the_same_turn_is_ignored(make_server: MakeServer) -> None:
     client = FakeSocket(7)
     server = make_server(client)
-    server.connections.accept(0.0)
+    server.accept(0.0)
     server.connections.close()
     server.connections.ready([(7, READ)], 0.0)
     assert client.closed
@@ -412,7 +428,7 @@ def test_idle_connections_are_closed_when_their_time_has_come(make_server: MakeS
 def test_slow_reader_is_not_idle(make_server: MakeServer) -> None:
     client = FakeSocket(7, b"x" * 100, room=1)
     server = make_server(client, idle_timeout=10.0)
-    server.connections.accept(0.0)
+    server.accept(0.0)
     for second in range(9, 90, 9):
         pass_time(server.connections, second - 9.0, float(second))
         client.room = 1
@@ -428,7 +444,7 @@ def test_stop_sends_what_is_unsent_and_drops_what_still_comes(make_server: MakeS
     silent = FakeSocket(7)
     slow = FakeSocket(8, b"x" * 10, room=4)
     server = make_server(silent, slow)
-    server.connections.accept(0.0)
+    server.accept(0.0)
     server.connections.stop()
     assert [silent.shut, slow.shut] == [True, False]
     slow.room = None
@@ -447,7 +463,7 @@ def test_stop_sends_what_is_unsent_and_drops_what_still_comes(make_server: MakeS
 def test_stop_closes_a_client_that_has_ended_as_soon_as_all_is_sent(make_server: MakeServer) -> None:
     client = FakeSocket(8, b"x" * 10 + b"\xc3", room=4)
     server = make_server(client)
-    server.connections.accept(0.0)
+    server.accept(0.0)
     client.room = 6
     server.connections.ready([(8, READ)], 0.0)
     client.room = 0
@@ -466,7 +482,7 @@ def test_stop_closes_a_client_that_has_gone(make_server: MakeServer) -> None:
     gone.shutdown_error = OSError(errno.ENOTCONN, "not connected")
     other = FakeSocket(8)
     server = make_server(gone, other)
-    server.connections.accept(0.0)
+    server.accept(0.0)
     server.connections.stop()
     assert [gone.closed, other.closed] == [True, False]
     assert other.shut
