@@ -25,16 +25,16 @@ ACCEPTS_PER_TURN = 64
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
-class Connection:
-    """One client: its connection socket, and what is still to be sent to it."""
+class Connection(UpperStream):
+    """One client: its connection socket, the text that comes through it, and what is still to be sent."""
 
-    __slots__ = ("active", "address", "ended", "sock", "stream", "unsent", "watched")
+    __slots__ = ("active", "address", "ended", "sock", "unsent", "watched")
 
     def __init__(self, sock: socket, address: Address, turn_s: float) -> None:
+        super().__init__()
         self.sock = sock
         self.address = address
         self.active = turn_s  # when a byte last moved, in seconds of the loop's clock
-        self.stream = UpperStream()
         self.unsent = b""
         self.watched = False  # by the readiness: see `watch_fresh`
         self.ended = False  # the client sends no more: close when all is sent
@@ -144,8 +144,8 @@ class Connections:
                 continue
             if piece and brisk:
                 # Nearly every piece of every client goes this way, so it is short.
-                stream = connection.stream
-                answer = stream.feed(piece) if stream.cut or not piece.isascii() else piece.upper()
+                plain = piece.isascii() and not connection.cut
+                answer = piece.upper() if plain else connection.feed(piece)
                 try:
                     sent = write(fd, answer) if answer else 0
                 except OSError:
@@ -192,10 +192,10 @@ class Connections:
         if not self._journal.quiet:
             self._journal.event("recv", connection.sock, peer=connection.address, data=piece)
         if piece:
-            answer = connection.stream.feed(piece)
+            answer = connection.feed(piece)
         else:
             connection.ended = True
-            answer = connection.stream.end()
+            answer = connection.end()
         self._send(fd, connection, answer)
 
     def _send(self, fd: int, connection: Connection, answer: bytes) -> None:
