@@ -114,10 +114,20 @@ class Lab:
             raise EngineError(f"docker compose {arguments[0]} failed: {said}")
 
     def start(self) -> None:
-        """Build what changed, start the server, and wait until it answers."""
+        """Build what changed, start the server and wait until it answers.
+
+        For one that runs already nobody waits. It may be busy: the lecture's TCP server is, with one client.
+        """
+        before = self._running()
         self._run("build")
         self._run("up", "--detach", "--no-deps", "server")
-        self.wait_until_answering()
+        if self._running() != before:
+            self.wait_until_answering()
+
+    def _running(self) -> dict[str, str]:
+        """Return when the server's containers were started, by their id."""
+        servers = [container for container in self.containers("server") if container.status == "running"]
+        return {str(server.id): server.attrs["State"]["StartedAt"] for server in servers}
 
     def stop(self) -> None:
         """Stop and remove the hosts and their network."""
@@ -202,7 +212,7 @@ class Lab:
 
     def client_command(self, protocol: str, arguments: Sequence[str]) -> list[str]:
         """Return the command line of an interactive client."""
-        return self.compose("--progress", "quiet", "run", "--rm", "client", protocol, *arguments)
+        return self.compose("--progress", "quiet", "run", "--rm", "--no-deps", "client", protocol, *arguments)
 
     def log(self, *services: str) -> list[tuple[str, str, str]]:
         """Return (time of day, container, line) of what the services' containers have logged, in order.

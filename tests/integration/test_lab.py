@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import ExitStack, closing
 
 import docker
 import pexpect
@@ -105,6 +106,32 @@ def test_the_lectures_own_servers_hold_the_conversation(own_lab: Lab, program: S
     again = Lab(own_lab.project)
     assert again.server_program is program
     again.close()
+
+
+def test_the_lectures_tcp_server_lets_a_client_wait_while_another_is_silent(own_lab: Lab) -> None:
+    own_lab.server_program = ServerProgram.LECTURE_TCP
+    own_lab.start()
+    command = [sys.executable, "-m", "socketlab", "client", "tcp", "--project", own_lab.project]
+    with ExitStack() as terminals:
+        silent, waiting = (
+            terminals.enter_context(
+                closing(pexpect.spawn(command[0], command[1:], cwd=ROOT, encoding="utf-8"))
+            )
+            for _ in range(2)
+        )
+        silent.expect("Sentence: ")
+        # The two systems connect, and the line is sent: only the server's program does not come to it.
+        waiting.expect(r"TCP connect  \S+:(\d+) ")
+        assert isinstance(waiting.match, re.Match)
+        port = waiting.match[1]
+        waiting.expect("Sentence: ")
+        waiting.sendline("am I waiting?")
+        waiting.expect("TCP send")
+        assert not any(f":{port} " in line for _time, _host, line in own_lab.log("server"))
+        silent.sendeof()
+        waiting.expect(r"AM I WAITING\?\r\n")
+    calls = [line.split()[2] for _time, _host, line in own_lab.log("server") if " TCP " in line]
+    assert calls[-5:] == ["close", "accept", "recv", "send", "close"]
 
 
 def test_a_server_that_does_not_answer_is_unanswered_not_an_error(own_lab: Lab) -> None:
