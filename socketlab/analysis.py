@@ -30,7 +30,7 @@ class Exchange:
         fate: what became of it.
         answer: the server's answer, where there is one.
         reason: why there is none, as the client says it.
-        round_trip_s: from the end of the call that sent it to the answer shown, in seconds.
+        round_trip_s: from the beginning of the call that sent it until the answer is shown, in seconds.
         client: the address and port that the client sent it from.
         server: the address and port that it went to.
     """
