@@ -85,6 +85,9 @@ def run(main: Callable[[], int]) -> NoReturn:
     except Failure as failure:
         complain(f"{program}: {failure}")
         code = Exit.FAILED
+    except OSError as error:  # none that the program has words for
+        complain(f"{program}: {explain(error, 'go on')}")
+        code = Exit.FAILED
     raise SystemExit(code)
 
 

@@ -47,7 +47,8 @@ def whole_number(low: int, high: int, name: str) -> Callable[[str], int]:
 def seconds(text: str) -> float:
     """Convert text to a number of seconds, above zero and at most a day."""
     try:
-        value = float(text)
+        # As with whole numbers: float() alone would take "1_0", " 5 " and the digits of other scripts.
+        value = float(text) if text.isascii() and not set(text) & set("_ ") else math.nan
     except ValueError:
         value = math.nan
     if 0 < value <= LONGEST_SECONDS:
@@ -91,13 +92,7 @@ def server_parser(description: str) -> Parser:
 
 def parse_server(parser: Parser) -> argparse.Namespace:
     """Return the options `host`, `port`, `quiet`, `log_format`, and what else the parser knows."""
-    options = parser.parse_args()
-    if options.host is None:
-        options.host = parser.from_environment("SERVER_HOST", host, "")
-    if options.port is None:
-        options.port = parser.from_environment("SERVER_PORT", server_port, PORT)
-    options.log_format = parser.from_environment("LOG_FORMAT", log_format, "text")
-    return options
+    return _parse(parser, "", server_port)
 
 
 def parse_client(description: str, timeout: float) -> argparse.Namespace:
@@ -118,10 +113,15 @@ def parse_client(description: str, timeout: float) -> argparse.Namespace:
         help="seconds to wait for an answer (default: %(default)g)",
     )
     parser.add_argument("--quiet", action="store_true", help="show the answers alone, not the socket calls")
+    return _parse(parser, "server", client_port)
+
+
+def _parse(parser: Parser, default_host: str, port: Callable[[str], int]) -> argparse.Namespace:
+    """Parse the arguments; what they leave out is in the environment, or the default."""
     options = parser.parse_args()
     if options.host is None:
-        options.host = parser.from_environment("SERVER_HOST", host, "server")
+        options.host = parser.from_environment("SERVER_HOST", host, default_host)
     if options.port is None:
-        options.port = parser.from_environment("SERVER_PORT", client_port, PORT)
+        options.port = parser.from_environment("SERVER_PORT", port, PORT)
     options.log_format = parser.from_environment("LOG_FORMAT", log_format, "text")
     return options

@@ -7,9 +7,9 @@ One client at a time: while one is connected and silent, all others wait. `serve
 
 from socket import AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 
-from lab.failures import Exit, Failure, explain, run
+from lab.failures import Failure, explain, run
 from lab.journal import Address, Journal
-from lab.options import parse_server, server_parser
+from lab.lecture import serve_until_stopped
 from uppercase import UpperStream
 
 PIECE = 4096  # bytes to read at a time; any number would do
@@ -64,16 +64,10 @@ def serve(host: str, port: int, journal: Journal) -> None:
 
 
 def main() -> int:
-    """Read the options and serve until SIGINT or SIGTERM."""
-    options = parse_server(
-        server_parser("The lecture's TCP server: answers a line in upper case, one client at a time.")
+    """Serve as the options and the environment say."""
+    return serve_until_stopped(
+        "The lecture's TCP server: answers a line in upper case, one client at a time.", serve
     )
-    journal = Journal(as_json=options.log_format == "json", quiet=options.quiet)
-    try:
-        serve(options.host, options.port, journal)
-    except SystemExit:  # SIGINT or SIGTERM
-        journal.event("stop", always=True)
-    return Exit.OK
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ python3 udp_server.py [--host ADDR] [--port N]
 
 from socket import AF_INET, SOCK_DGRAM, socket
 
-from lab.failures import Exit, Failure, explain, run
+from lab.failures import Failure, explain, run
 from lab.journal import Journal
-from lab.options import parse_server, server_parser
+from lab.lecture import serve_until_stopped
 from uppercase import MAX_DATAGRAM, answer_to_datagram
 
 
@@ -41,14 +41,8 @@ def serve(host: str, port: int, journal: Journal) -> None:
 
 
 def main() -> int:
-    """Read the options and serve until SIGINT or SIGTERM."""
-    options = parse_server(server_parser("The lecture's UDP server: answers each datagram in upper case."))
-    journal = Journal(as_json=options.log_format == "json", quiet=options.quiet)
-    try:
-        serve(options.host, options.port, journal)
-    except SystemExit:  # SIGINT or SIGTERM
-        journal.event("stop", always=True)
-    return Exit.OK
+    """Serve as the options and the environment say."""
+    return serve_until_stopped("The lecture's UDP server: answers each datagram in upper case.", serve)
 
 
 if __name__ == "__main__":

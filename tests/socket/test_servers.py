@@ -118,13 +118,14 @@ def test_server_ends_well_from_the_moment_it_says_that_it_is_ready(start: Start,
     code = f"""
 import signal, sys
 sys.path.insert(0, {str(PROGRAMS[program].parent)!r})
+import lab.lecture
 import {program} as program
 class Journal(program.Journal):
     def event(self, event, *arguments, **more):
         super().event(event, *arguments, **more)
         if event == {"bind" if program == "udp_server" else "listen"!r}:
             signal.raise_signal(signal.SIGTERM)
-program.Journal = Journal
+program.Journal = lab.lecture.Journal = Journal
 program.run(program.main)
 """
     server = start([sys.executable, "-S", "-c", code, "--port", "0"], LOG_FORMAT="json")

@@ -31,6 +31,16 @@ def ends_with(main: Callable[[], int]) -> object:
     return ended.value.code
 
 
+def test_a_system_call_that_the_program_has_no_words_for_is_one_line(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def main() -> int:
+        raise OSError(errno.ENOBUFS, "No buffer space available")
+
+    assert ends_with(main) == Exit.FAILED
+    assert capfd.readouterr().err == "tcp_client: cannot go on: No buffer space available\n"
+
+
 def test_explain_says_what_was_tried_what_came_and_what_to_do() -> None:
     error = OSError(errno.EADDRINUSE, "Address already in use")
     assert explain(error, "bind to 0.0.0.0:12000") == (
