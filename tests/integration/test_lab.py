@@ -113,13 +113,14 @@ def test_the_lectures_tcp_server_lets_a_client_wait_while_another_is_silent(own_
     own_lab.start()
     command = [sys.executable, "-m", "socketlab", "client", "tcp", "--project", own_lab.project]
     with ExitStack() as terminals:
-        silent, waiting = (
-            terminals.enter_context(
-                closing(pexpect.spawn(command[0], command[1:], cwd=ROOT, encoding="utf-8"))
-            )
-            for _ in range(2)
-        )
-        silent.expect("Sentence: ")
+
+        def client() -> "pexpect.spawn[str]":
+            spawned = pexpect.spawn(command[0], command[1:], cwd=ROOT, encoding="utf-8")
+            return terminals.enter_context(closing(spawned))
+
+        silent = client()
+        silent.expect("Sentence: ")  # connected, and so the first in the queue
+        waiting = client()
         # The two systems connect, and the line is sent: only the server's program does not come to it.
         waiting.expect(r"TCP connect  \S+:(\d+) ")
         assert isinstance(waiting.match, re.Match)

@@ -18,8 +18,10 @@ def text(document: Path) -> str:
 
 
 def test_readme_lists_the_commands_as_make_does() -> None:
-    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    commands = [line.strip() for line in listed.splitlines() if line.strip()]
+    listed = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    commands = [line.strip() for line in listed.stdout.splitlines() if line.strip()]
     assert len(commands) > 15
     assert [line for line in commands if line not in text(ROOT / "README.md")] == []
 
