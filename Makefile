@@ -64,8 +64,8 @@ bench: venv ## Our servers beside others, in one run: ROUNDS=5 ONLY=udp,tcp-kept
 	@$(SETUP) ensure bench
 	@.venv/bin/python -m bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
 
-ready: venv
-	@$(SETUP) ensure engine compose base-image
+ready:
+	@$(SETUP) ensure
 
 venv:
 	@$(SETUP) ensure venv
