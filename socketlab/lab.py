@@ -169,13 +169,14 @@ class Lab:
         while True:
             with engine_errors("ask the server whether it answers"):
                 server.reload()
-                if server.status == "running":
+                try:
                     code, output = server.exec_run(["python3", "healthcheck.py", self.server_program])
+                except APIError as error:  # not running yet, or not any more: then its status says so soon
+                    said = f"its container is {server.status} ({error.explanation})"
+                else:
                     if code == 0:
                         return
                     said = cast("bytes", output).decode(errors="replace").strip()
-                else:
-                    said = f"its container is {server.status}"
             if server.status in {"exited", "dead"} or time.monotonic() > deadline:
                 log = "\n".join(line for _time, _service, line in self.log("server"))
                 raise EngineError(f"the server does not answer: {said}\nits log:\n{log}")
