@@ -121,7 +121,8 @@ class Lab:
         before = self._running()
         self._run("build")
         self._run("up", "--detach", "--no-deps", "server")
-        if self._running() != before:
+        after = self._running()
+        if not after or after != before:
             self.wait_until_answering()
 
     def _running(self) -> dict[str, str]:
