@@ -20,17 +20,6 @@ class ServerProgram(StrEnum):
     LECTURE_UDP = "udp_server"
     LECTURE_TCP = "tcp_server"
 
-    @property
-    def protocols(self) -> tuple[Protocol, ...]:
-        """What it serves."""
-        match self:
-            case ServerProgram.LECTURE_UDP:
-                return (Protocol.UDP,)
-            case ServerProgram.LECTURE_TCP:
-                return (Protocol.TCP,)
-            case _:
-                return (Protocol.UDP, Protocol.TCP)
-
 
 @dataclass(frozen=True)
 class Conversation:

@@ -24,8 +24,8 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     UNANSWERED = 3
-    INTERRUPTED = 130
-    TERMINATED = 143
+    INTERRUPTED = 128 + signal.SIGINT
+    TERMINATED = 128 + signal.SIGTERM
 
 
 class Failure(Exception):
@@ -64,7 +64,7 @@ def explain(error: OSError, what: str) -> str:
 
 
 def _stop(signum: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + signum)
+    raise SystemExit(Exit(128 + signum))
 
 
 def run(main: Callable[[], int]) -> NoReturn:

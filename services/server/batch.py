@@ -51,7 +51,7 @@ class Batch:
     """
 
     def __init__(self, server_socket: socket, size: int) -> None:
-        library = ctypes.CDLL(None, use_errno=True)
+        library = ctypes.CDLL(None)
         self._receive, self._send = library.recvmmsg, library.sendmmsg
         self._receive.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
         self._send.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)

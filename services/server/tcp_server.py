@@ -48,7 +48,7 @@ def serve(host: str, port: int, journal: Journal) -> None:
         while True:
             # accept() blocks until a client comes, and returns a new socket for this client alone.
             connection_socket, client_address = welcoming_socket.accept()
-            with connection_socket:
+            with connection_socket:  # closed at the end of this block; the welcoming socket stays
                 journal.event(
                     "accept", connection_socket, peer=client_address, note="a new connection socket"
                 )

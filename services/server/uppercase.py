@@ -21,7 +21,7 @@ KEEP_BYTES = "surrogateescape"
 
 def upper(message: bytes | bytearray) -> bytes | bytearray:
     """Return a whole message in upper case."""
-    if message.isascii():  # most are, and this is five times as fast
+    if message.isascii():  # most are, and this takes half the time of what follows
         return message.upper()
     return message.decode("utf-8", KEEP_BYTES).upper().encode("utf-8", KEEP_BYTES)
 

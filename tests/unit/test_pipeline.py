@@ -7,7 +7,7 @@ import pytest
 from socketlab import report
 from socketlab.analysis import Exchange, Fate, exchanges, exit_code
 from socketlab.errors import ScenarioError, TraceError
-from socketlab.scenario import Conversation, Protocol, ServerProgram
+from socketlab.scenario import Conversation, Protocol
 from socketlab.trace import Event, parse
 
 UDP = Conversation(Protocol.UDP, ("one", "two"))
@@ -29,10 +29,6 @@ def unanswered(time_ns: int, line: int) -> Event:
 def test_conversation_refuses_lines_that_cannot_be_sent(lines: tuple[str, ...]) -> None:
     with pytest.raises(ScenarioError, match="expected"):
         Conversation(Protocol.TCP, lines)
-
-
-def test_server_programs_say_what_they_serve() -> None:
-    assert [program.protocols for program in ServerProgram] == [("udp", "tcp"), ("udp",), ("tcp",)]
 
 
 def test_parse_reads_what_the_journal_writes() -> None:
