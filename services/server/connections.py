@@ -18,7 +18,8 @@ from lab.journal import Address, Journal, now
 from readiness import READ, WRITE, Readiness
 from uppercase import UpperStream
 
-PIECE = 16_384  # bytes to read at a time
+# Bytes to read at a time. 10,000 clients that send and never read must fit into the container's memory.
+PIECE = 4096
 ACCEPTS_PER_TURN = 64
 
 # The process (EMFILE) or the system has run out of something: to accept again at once would spin.
