@@ -1,0 +1,28 @@
+"""What an engine counted."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Counters:
+    """The packets of one direction, since the impairment was applied. None: this engine cannot say.
+
+    Attributes:
+        packets: came to the impairment.
+        bytes: their lengths, with 14 bytes of Ethernet each, as a qdisc counts.
+        dropped: lost on purpose. The kernel's engine counts those over the limit here too.
+        over_limit: dropped because the queue was full.
+        duplicated: copies that were made.
+        corrupted: packets with a bit turned over.
+        reordered: packets that went ahead of those that wait.
+        queued: wait now.
+    """
+
+    packets: int = 0
+    bytes: int = 0
+    dropped: int = 0
+    over_limit: int | None = 0
+    duplicated: int | None = 0
+    corrupted: int | None = 0
+    reordered: int | None = 0
+    queued: int = 0

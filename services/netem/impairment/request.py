@@ -1,0 +1,97 @@
+"""What to impair: the spec, in which direction, and which traffic."""
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Literal, get_args
+
+from .spec import Spec
+from .units import U64_MAX, SpecError
+
+Protocol = Literal["udp", "tcp", "icmp"]
+LAST_PORT = 65_535
+
+
+class Direction(StrEnum):
+    """Of a packet, as seen by the host whose network the sidecar shares."""
+
+    INGRESS = "ingress"
+    EGRESS = "egress"
+
+
+class Directions(StrEnum):
+    """The directions that are impaired."""
+
+    INGRESS = "ingress"
+    EGRESS = "egress"
+    BOTH = "both"
+
+    def include(self, direction: Direction) -> bool:
+        """Tell whether packets in this direction are impaired."""
+        return self is Directions.BOTH or self.value == direction.value
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Which packets are impaired. No field set: all but DNS.
+
+    ARP, neighbour discovery and the loopback interface are never touched: the network is to be bad, not
+    absent.
+
+    Attributes:
+        protocol: this one alone.
+        port: of UDP or TCP, at either end.
+    """
+
+    protocol: Protocol | None = None
+    port: int | None = None
+
+    def __str__(self) -> str:
+        """Return it as `parse_traffic` reads it."""
+        if self.protocol is None and self.port is None:
+            return "all"
+        return (self.protocol or "") + (f":{self.port}" if self.port is not None else "")
+
+
+def parse_traffic(text: str) -> Traffic:
+    """Convert text to traffic: "all", "udp", "tcp", "icmp", "udp:12000", ":12000" (UDP and TCP).
+
+    Raises:
+        SpecError: it is something else.
+    """
+    if text in {"", "all"}:
+        return Traffic()
+    protocol, colon, port = text.partition(":")
+    known = {name: name for name in get_args(Protocol)}
+    portless = not colon and protocol in known
+    digits = port.isascii() and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= LAST_PORT
+    if portless or (digits and protocol in {"", "udp", "tcp"}):
+        return Traffic(known.get(protocol), int(port) if colon else None)
+    raise SpecError(
+        f"traffic {text!r}: expected all, udp, tcp, icmp, or a port from 1 to {LAST_PORT} as in 'udp:12000'"
+        " or ':12000'"
+    )
+
+
+@dataclass(frozen=True)
+class Impairment:
+    """What a sidecar is asked for."""
+
+    spec: Spec
+    directions: Directions = Directions.BOTH
+    traffic: Traffic = field(default_factory=Traffic)
+
+    def of(self, direction: Direction) -> Spec | None:
+        """Return what is done to packets in one direction; None: nothing.
+
+        Of both directions with a seed, packets from the host have the next seed: with the same draws the same
+        numbers would be lost on the way there and on the way back.
+        """
+        if not self.directions.include(direction):
+            return None
+        if (
+            self.directions is Directions.BOTH
+            and direction is Direction.EGRESS
+            and self.spec.seed is not None
+        ):
+            return replace(self.spec, seed=(self.spec.seed + 1) & U64_MAX)
+        return self.spec
