@@ -10,10 +10,12 @@ from typing import Annotated
 
 import typer
 
-from socketlab import analysis, report, trace
+from socketlab.analyse import fates
+from socketlab.describe.scenario import Conversation, Protocol, ServerProgram
 from socketlab.errors import EngineError, LabError
-from socketlab.lab import PROJECT, Lab, projects
-from socketlab.scenario import Conversation, Protocol, ServerProgram
+from socketlab.observe import trace
+from socketlab.run.lab import PROJECT, Lab, projects
+from socketlab.show import report
 
 INTERRUPTED = 130
 
@@ -116,14 +118,14 @@ def talk(
     with closing(Lab(project, server)) as lab:
         lab.start()
         events = trace.parse(lab.talk(conversation))
-    exchanges = analysis.exchanges(conversation, events)
+    exchanges = fates.exchanges(conversation, events)
     typer.echo(report.as_text(exchanges))
     if json is not None:
         try:
             json.write_text(report.as_json(conversation, exchanges), encoding="utf-8")
         except OSError as error:
             raise LabError(f"cannot write the result to {json}: {error.strerror}") from error
-    raise typer.Exit(analysis.exit_code(exchanges))
+    raise typer.Exit(fates.exit_code(exchanges))
 
 
 @app.command()

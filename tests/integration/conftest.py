@@ -8,7 +8,7 @@ import docker
 import pytest
 from pytest_docker.plugin import Services
 
-from socketlab.lab import ROOT, Lab, endpoint
+from socketlab.run.lab import ROOT, Lab, endpoint
 from tests.integration.hosts import Hosts
 
 

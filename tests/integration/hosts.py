@@ -10,7 +10,7 @@ import docker
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-from socketlab.lab import Lab
+from socketlab.run.lab import Lab
 
 IMAGE = "socketlab/client"
 

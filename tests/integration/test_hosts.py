@@ -5,7 +5,7 @@ from typing import cast
 import docker
 from docker.models.containers import Container
 
-from socketlab.lab import Lab
+from socketlab.run.lab import Lab
 
 
 def inside(container: Container, code: str) -> tuple[int, str]:

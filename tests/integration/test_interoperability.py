@@ -2,7 +2,7 @@
 
 import pytest
 
-from socketlab.lab import ROOT, Lab
+from socketlab.run.lab import ROOT, Lab
 from tests.integration.hosts import Hosts
 
 TEXTBOOK = ROOT / "tests" / "textbook"

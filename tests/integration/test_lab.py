@@ -11,11 +11,11 @@ import docker
 import pexpect
 import pytest
 
-from socketlab.analysis import Fate, exchanges
+from socketlab.analyse.fates import Fate, exchanges
+from socketlab.describe.scenario import Conversation, Protocol, ServerProgram
 from socketlab.errors import EngineError
-from socketlab.lab import ROOT, Lab
-from socketlab.scenario import Conversation, Protocol, ServerProgram
-from socketlab.trace import parse
+from socketlab.observe.trace import parse
+from socketlab.run.lab import ROOT, Lab
 
 BOTH = pytest.mark.parametrize("protocol", Protocol)
 

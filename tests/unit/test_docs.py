@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from uppercase import TOO_LARGE
 
-from socketlab.lab import ROOT
+from socketlab.run.lab import ROOT
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 EACH = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

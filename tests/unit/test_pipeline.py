@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from socketlab import report
-from socketlab.analysis import Exchange, Fate, exchanges, exit_code
+from socketlab.analyse.fates import Exchange, Fate, exchanges, exit_code
+from socketlab.describe.scenario import Conversation, Protocol
 from socketlab.errors import ScenarioError, TraceError
-from socketlab.scenario import Conversation, Protocol
-from socketlab.trace import Event, parse
+from socketlab.observe.trace import Event, parse
+from socketlab.show import report
 
 UDP = Conversation(Protocol.UDP, ("one", "two"))
 

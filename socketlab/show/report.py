@@ -4,8 +4,8 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
-from socketlab.analysis import Exchange
-from socketlab.scenario import Conversation
+from socketlab.analyse.fates import Exchange
+from socketlab.describe.scenario import Conversation
 
 RESULT_VERSION = 1
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from socketlab.describe.scenario import Conversation, Protocol
 from socketlab.errors import TraceError
-from socketlab.scenario import Conversation, Protocol
-from socketlab.trace import Event
+from socketlab.observe.trace import Event
 
 UNANSWERED = 3  # exit code, the same as of the lecture's clients
 

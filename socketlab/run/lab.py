@@ -19,10 +19,10 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from docker.models.containers import Container
 from requests.exceptions import RequestException
 
+from socketlab.describe.scenario import Conversation, ServerProgram
 from socketlab.errors import EngineError
-from socketlab.scenario import Conversation, ServerProgram
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 PROJECT = "socketlab"
 ROLE_LABEL = "org.socketlab.role"  # on every image of ours
 ROLES = ("server", "client")

@@ -1,0 +1,1 @@
+"""Analyse: from what was observed to results. No clock, no input or output."""

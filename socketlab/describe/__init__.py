@@ -1,0 +1,1 @@
+"""Describe: what is to happen, as data."""

@@ -1,0 +1,1 @@
+"""Observe: what programs, hosts and the network say, read back."""

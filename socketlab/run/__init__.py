@@ -1,0 +1,1 @@
+"""Run: on Docker, from set-up to evidence."""

@@ -1,0 +1,1 @@
+"""Show: results for people, and as JSON for programs."""
