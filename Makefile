@@ -9,7 +9,7 @@ MADE := build results socketlab.egg-info .mypy_cache .pytest_cache .ruff_cache .
 
 .DEFAULT_GOAL := help
 .PHONY: help up down client-udp client-tcp lecture-udp lecture-tcp logs doctor \
-	test test-fast lint bench clean distclean ready venv
+	test test-fast lint bench bench-netem clean distclean ready venv
 
 help: ## This list
 	@awk -F ':.*## ' '/^## / { print "\n" substr($$0, 4) } \
@@ -63,6 +63,9 @@ lint: venv ## Style and types alone
 bench: venv ## Our servers beside others, in one run: ROUNDS=5 ONLY=udp,tcp-kept JSON=results/bench.json
 	@$(SETUP) ensure bench
 	@.venv/bin/python -m bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
+
+bench-netem: venv ## The impairment without a kernel's netem, beside the bare network: ROUNDS=3 ONLY=delay JSON=...
+	@.venv/bin/python -m bench.netem $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
 
 ready:
 	@$(SETUP) ensure

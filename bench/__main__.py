@@ -10,10 +10,11 @@ import signal
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from bench.build import build
 from bench.errors import UnmeasurableError
@@ -23,13 +24,13 @@ from bench.measure import rounds_of, run
 from bench.network import isolate
 from bench.report import OURS, document, table
 from bench.samples import QUICK, Bench, Settings
-from bench.servers import ROOT, catalogue
+from bench.servers import ROOT, Server, catalogue
 from bench.stats import Row
 
 MEASURED, FAULTY, UNMEASURED, INTERRUPTED = 0, 1, 3, 130
 CHOICES = ("udp", "tcp-kept", "tcp-line", "idle", "slow")
 
-Results = dict[str, tuple[Experiment, dict[str, Row]]]
+Results = Mapping[str, tuple[Experiment[Any, Any], Mapping[str, Row]]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,7 +77,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def measure(chosen: Sequence[Experiment], settings: Settings, destination: Path, *, shared: bool) -> int:
+def measure(
+    chosen: Sequence[Experiment[Bench, Server]], settings: Settings, destination: Path, *, shared: bool
+) -> int:
     """Measure, show each table as it is ready, and keep everything."""
     if sys.platform != "linux":
         raise UnmeasurableError("the load generator needs Linux (sendmmsg, ppoll, /proc)")
@@ -98,7 +101,7 @@ def measure(chosen: Sequence[Experiment], settings: Settings, destination: Path,
             f"{loopback}; rounds: {settings.rounds} (medians; ratios within a round)"
         )
         progress = Progress(sum(rounds_of(one, bench) * len(one.servers) for one in chosen))
-        results: Results = {}
+        results: dict[str, tuple[Experiment[Bench, Server], dict[str, Row]]] = {}
         for experiment in chosen:
             rows = run(experiment, servers, bench, progress.show)
             results[experiment.key] = (experiment, rows)

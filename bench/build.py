@@ -11,10 +11,11 @@ from bench.errors import UnmeasurableError
 HERE = Path(__file__).resolve().parent
 SOURCES = {
     "load": HERE / "load.c",
+    "path": HERE / "path.c",
     "udp_loop": HERE / "references" / "udp_loop.c",
     "tcp_epoll": HERE / "references" / "tcp_epoll.c",
 }
-FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror")
+FLAGS = ("-std=gnu11", "-O2", "-pthread", "-Wall", "-Wextra", "-Werror")
 
 
 def compiler() -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, TypeVar
 
 from bench.samples import HONEST, THREADED_CONNECTIONS, Bench, measure_idle, measure_rate, measure_slow
 from bench.servers import Server
@@ -22,14 +23,20 @@ class Column:
     form: str = "{:,.0f}"
 
 
+B = TypeVar("B")  # what every measurement needs
+S = TypeVar("S")  # what is measured: a server, ...
+
+
 @dataclass(frozen=True)
-class Experiment:
+class Experiment(Generic[B, S]):
     """One comparison.
 
     Attributes:
         key: what `--only` calls it.
         servers: keys of the catalogue, in the table's order.
         reference: the server whose `rate` is 1, or none.
+        subject: what is compared, as the first column's heading.
+        share: the heading of the ratios to the reference.
         rounds_at_most: fewer than asked for where a round is long.
         remark: what must be said in words of a row with such medians, if anything.
     """
@@ -39,8 +46,10 @@ class Experiment:
     servers: tuple[str, ...]
     columns: tuple[Column, ...]
     targets: tuple[Target, ...]
-    measure: Callable[[Bench, Server], Sample]
+    measure: Callable[[B, S], Sample]
     reference: str = ""
+    subject: str = "server"
+    share: str = "of C"
     rounds_at_most: int = 100
     notes: tuple[str, ...] = ()
     remark: Callable[[Sample], str] = lambda _medians: ""
@@ -89,7 +98,7 @@ _SLOW_NOTES = (
     "The lecture's server closes after a line, so its clients connect again for each.",
 )
 
-EXPERIMENTS = (
+EXPERIMENTS: tuple[Experiment[Bench, Server], ...] = (
     Experiment(
         key="udp",
         title=f"UDP, 64-byte datagrams, {WINDOW} outstanding",

@@ -2,17 +2,41 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 from bench.errors import ServerFaultError, UnmeasurableError
 from bench.experiments import Experiment
-from bench.samples import Bench
-from bench.servers import Server
+from bench.samples import Settings
 from bench.stats import Row, Sample, order
 
 Progress = Callable[[str], None]
 
 HELD_UP_PERCENT = 3  # more of a core than this, taken by other programs, spoils a sample
 TRIES = 3
+
+
+class HasSettings(Protocol):
+    """What every measurement needs, whatever else is in it."""
+
+    @property
+    def settings(self) -> Settings:
+        """How long and how much is measured."""
+
+
+class Candidate(Protocol):
+    """What is measured: a server, ..."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    @property
+    def missing(self) -> str:
+        """Why it cannot be measured here."""
+
+
+B = TypeVar("B", bound=HasSettings)
+C = TypeVar("C", bound=Candidate)
 
 
 @dataclass
@@ -28,9 +52,9 @@ class SecondTries:
 
 
 def run(
-    experiment: Experiment,
-    servers: Mapping[str, Server],
-    bench: Bench,
+    experiment: Experiment[B, C],
+    servers: Mapping[str, C],
+    bench: B,
     progress: Progress,
 ) -> dict[str, Row]:
     """Measure the experiment's servers in turn.
@@ -55,7 +79,7 @@ def run(
     return rows
 
 
-def _undisturbed(experiment: Experiment, bench: Bench, server: Server, second_tries: SecondTries) -> Sample:
+def _undisturbed(experiment: Experiment[B, C], bench: B, server: C, second_tries: SecondTries) -> Sample:
     """Measure, and again if other programs took a core meanwhile; return the least disturbed sample."""
     samples = [experiment.measure(bench, server)]
     while (
@@ -67,6 +91,6 @@ def _undisturbed(experiment: Experiment, bench: Bench, server: Server, second_tr
     return min(samples, key=lambda sample: sample.get("held_up_percent", 0))
 
 
-def rounds_of(experiment: Experiment, bench: Bench) -> int:
+def rounds_of(experiment: Experiment[Any, Any], bench: HasSettings) -> int:
     """Return how many rounds an experiment has."""
     return min(bench.settings.rounds, experiment.rounds_at_most)

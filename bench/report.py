@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from bench.experiments import Experiment
 from bench.stats import Row, Rows, Verdict, ratios
@@ -10,11 +11,11 @@ OURS = "ours"
 FORMAT = 1  # of the document; a change that its readers would notice makes it 2
 
 
-def table(experiment: Experiment, rows: Rows) -> str:
+def table(experiment: Experiment[Any, Any], rows: Rows) -> str:
     """Return an experiment's table, its notes, and its targets with their verdicts."""
-    headings = ["server", *(column.heading for column in experiment.columns)]
+    headings = [experiment.subject, *(column.heading for column in experiment.columns)]
     if experiment.reference:
-        headings += ["of C", "least", "most"]
+        headings += [experiment.share, "least", "most"]
     cells: list[list[str]] = []
     remarks: list[str] = []
     for key in experiment.servers:
@@ -34,14 +35,14 @@ def table(experiment: Experiment, rows: Rows) -> str:
     return "\n".join(lines)
 
 
-def judgements(experiment: Experiment, rows: Rows) -> Iterator[tuple[str, Verdict, str]]:
+def judgements(experiment: Experiment[Any, Any], rows: Rows) -> Iterator[tuple[str, Verdict, str]]:
     """Yield each target of an experiment with its verdict and the numbers that it rests on."""
     for target in experiment.targets:
         judgement = target.judge(rows, OURS)
         yield target.text, judgement.verdict, judgement.evidence
 
 
-def _values(experiment: Experiment, row: Row) -> list[str]:
+def _values(experiment: Experiment[Any, Any], row: Row) -> list[str]:
     """Return the medians of a row; a value that no round has is a dash, not a zero."""
     medians = row.medians
     return [
@@ -50,7 +51,7 @@ def _values(experiment: Experiment, row: Row) -> list[str]:
     ]
 
 
-def _shares(experiment: Experiment, rows: Rows, key: str) -> list[str]:
+def _shares(experiment: Experiment[Any, Any], rows: Rows, key: str) -> list[str]:
     """Return a row's ratio to the reference within the rounds: median, least and most."""
     if not experiment.reference:
         return []
@@ -75,7 +76,7 @@ def document(
     version: str,
     machine: Mapping[str, object],
     settings: Mapping[str, object],
-    results: Mapping[str, tuple[Experiment, Rows]],
+    results: Mapping[str, tuple[Experiment[Any, Any], Rows]],
 ) -> dict[str, object]:
     """Return all samples, medians, ratios and verdicts, ready for JSON."""
     return {
@@ -87,7 +88,7 @@ def document(
     }
 
 
-def _experiment(experiment: Experiment, rows: Rows) -> dict[str, object]:
+def _experiment(experiment: Experiment[Any, Any], rows: Rows) -> dict[str, object]:
     """Return one experiment, ready for JSON."""
     return {
         "title": experiment.title,
@@ -100,7 +101,7 @@ def _experiment(experiment: Experiment, rows: Rows) -> dict[str, object]:
     }
 
 
-def _server(experiment: Experiment, rows: Rows, key: str) -> dict[str, object]:
+def _server(experiment: Experiment[Any, Any], rows: Rows, key: str) -> dict[str, object]:
     """Return one row, ready for JSON."""
     row = rows[key]
     shares = ratios(row, rows[experiment.reference], "rate") if experiment.reference else []

@@ -124,7 +124,26 @@ class AtMost:
         )
 
 
-Target = ShareOf | AheadOf | AtMost
+@dataclass(frozen=True)
+class AtLeast:
+    """A target: a value of ours reaches a bound (the median over the rounds)."""
+
+    text: str
+    metric: str
+    bound: float
+    form: str
+
+    def judge(self, rows: Rows, ours: str) -> Judgement:
+        """Compare our value with the bound."""
+        value = rows[ours].medians.get(self.metric)
+        if value is None:
+            return Judgement(Verdict.UNMEASURED, "")
+        return Judgement(
+            Verdict.MET if value >= self.bound else Verdict.MISSED, self.form.format(value).strip()
+        )
+
+
+Target = ShareOf | AheadOf | AtMost | AtLeast
 
 
 def order(keys: Sequence[str], number: int) -> list[str]:

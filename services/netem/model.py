@@ -16,7 +16,7 @@ argument.
 What the kernel draws by no seed, and we do by ours: the number before the first of each correlated sequence.
 
 Source: netem_enqueue(), loss_event(), tabledist(), packet_time_ns(), tfifo_enqueue() and netem_dequeue() of
-the kernel's net/sched/sch_netem.c, read in version 6.18; tests/kernel compares with 6.12, packet by packet.
+the kernel's net/sched/sch_netem.c, versions 6.6 to 6.18.
 """
 
 import os

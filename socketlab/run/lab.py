@@ -25,7 +25,7 @@ from socketlab.errors import EngineError
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROJECT = "socketlab"
 ROLE_LABEL = "org.socketlab.role"  # on every image of ours
-ROLES = ("server", "client")
+ROLES = ("server", "client", "netem")
 
 HEALTHY_WITHIN_S = 20.0
 CONVERSATION_WITHIN_S = 120.0
@@ -101,13 +101,13 @@ class Lab:
         """Return the environment that the lab's Compose commands need."""
         return os.environ | {"SERVER_PROGRAM": self.server_program} | variables
 
-    def _run(self, *arguments: str) -> None:
+    def _run(self, *arguments: str, **variables: str) -> None:
         done = subprocess.run(
             self.compose("--progress", "quiet", *arguments),
             capture_output=True,
             text=True,
             check=False,
-            env=self.environment(),
+            env=self.environment(**variables),
         )
         if done.returncode:
             said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
@@ -132,7 +132,7 @@ class Lab:
 
     def stop(self) -> None:
         """Stop and remove the hosts and their network."""
-        self._run("down", "--remove-orphans", "--timeout", "3")
+        self._run("down", "--remove-orphans", "--timeout", "3", COMPOSE_PROFILES="*")
 
     def containers(self, service: str) -> list[Container]:
         """Return the containers of a service, running or not."""

@@ -16,7 +16,7 @@ def unused(_bench: Bench, _server: Server) -> Sample:
     raise AssertionError("a report measures nothing")
 
 
-EXPERIMENT = Experiment(
+EXPERIMENT: Experiment[Bench, Server] = Experiment(
     key="udp",
     title="UDP, 64-byte datagrams",
     servers=("c", "ours", "uvloop", "broken"),

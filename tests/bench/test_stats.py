@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from bench.stats import AheadOf, AtMost, Row, ShareOf, Verdict, order, ratios
+from bench.stats import AheadOf, AtLeast, AtMost, Row, ShareOf, Verdict, order, ratios
 
 
 def row(name: str, rates: Sequence[float | None]) -> Row:
@@ -76,6 +76,21 @@ def test_ahead_of_names_the_nearest_and_what_is_missing(
 )
 def test_at_most_judges_the_median(rates: Sequence[float], verdict: Verdict, evidence: str) -> None:
     judgement = AtMost("at most 8192", "rate", 8192, "{:,.0f}").judge({"ours": row("ours", rates)}, "ours")
+    assert (judgement.verdict, judgement.evidence) == (verdict, evidence)
+
+
+@pytest.mark.parametrize(
+    ("rates", "verdict", "evidence"),
+    [
+        pytest.param([80_000], Verdict.MET, "80,000", id="exactly"),
+        pytest.param([79_999], Verdict.MISSED, "79,999", id="just-below"),
+        pytest.param([], Verdict.UNMEASURED, "", id="no-samples"),
+    ],
+)
+def test_at_least_judges_the_median(rates: Sequence[float], verdict: Verdict, evidence: str) -> None:
+    judgement = AtLeast("at least 80,000", "rate", 80_000, "{:,.0f}").judge(
+        {"ours": row("ours", rates)}, "ours"
+    )
     assert (judgement.verdict, judgement.evidence) == (verdict, evidence)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from setup import base_image
+from setup import base_image, bootstrap
 from setup.base_image import OUR_IMAGE, REGISTRY_IMAGE
 from setup.facts import State
 from setup.machine import Machine
@@ -68,7 +68,7 @@ def test_our_image_is_built_where_no_registry_answers(
     base_image.ensure(machine)
     pull, build, imported = commands.changes
     assert pull == f"docker pull {REGISTRY_IMAGE}"
-    assert "--variant=minbase --include=python3 " in build
+    assert "--variant=minbase --include=python3,iproute2,iptables " in build
     assert build.endswith("/base.tar deb http://mirror.invalid/debian trixie main")
     assert imported.endswith(f"/base.tar {OUR_IMAGE}")
     assert "--change=LABEL org.socketlab.role=base" in imported
@@ -130,7 +130,7 @@ def test_https_mirror_needs_certificates_in_the_image(commands: Commands, tmp_pa
     builder(commands)
     commands.docker({"import": ":"})
     base_image.build(machine)
-    assert "--include=python3,ca-certificates" in commands.changes[0]
+    assert "--include=python3,iproute2,iptables,ca-certificates" in commands.changes[0]
 
 
 def test_image_inherits_the_proxy_of_apt_and_nothing_else(commands: Commands) -> None:
@@ -144,7 +144,7 @@ def test_image_inherits_the_proxy_of_apt_and_nothing_else(commands: Commands) ->
         )
     )
     commands.add("apt-config", {"dump": f'printf "{dump}\\n"'})
-    assert base_image.route_of_apt() == [
+    assert bootstrap.route_of_apt() == [
         'Acquire::http::Proxy "http://proxy.invalid:3128"',
         'Acquire::Check-Valid-Until "false"',
     ]

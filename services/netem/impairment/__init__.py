@@ -5,7 +5,7 @@ specs with it, so that a wrong one is refused before anything is touched.
 """
 
 from .counters import Counters
-from .request import Direction, Directions, Impairment, Traffic, parse_traffic
+from .request import Direction, Directions, Impairment, Traffic, parse_directions, parse_traffic
 from .spec import GilbertElliott, RandomLoss, Slot, Spec, StateLoss, parse
 from .units import SpecError
 
@@ -22,5 +22,6 @@ __all__ = [
     "StateLoss",
     "Traffic",
     "parse",
+    "parse_directions",
     "parse_traffic",
 ]

@@ -30,6 +30,18 @@ class Directions(StrEnum):
         return self is Directions.BOTH or self.value == direction.value
 
 
+def parse_directions(text: str) -> Directions:
+    """Convert text to directions: "ingress", "egress", "both".
+
+    Raises:
+        SpecError: it is something else.
+    """
+    try:
+        return Directions(text)
+    except ValueError as error:
+        raise SpecError(f"direction {text!r}: expected {', '.join(Directions)}") from error
+
+
 @dataclass(frozen=True)
 class Traffic:
     """Which packets are impaired. No field set: all but DNS.

@@ -1,0 +1,81 @@
+"""One engine of the sidecar in a process of its own, told what to do by lines of JSON.
+
+    python -m bench.engine userspace INTERFACE
+
+It begins with a line {"ready": true}. Each line of stdin is a request, and is answered by one of stdout:
+
+    {"apply": "delay 10ms", "directions": "egress", "traffic": "udp"}    {}
+    {"clear": true}                                                      {}
+    {"verify": true}                                                     {}, or {"failure": "..."}
+    {"counters": true}                                                   {"egress": {"packets": 1, ...}}
+
+At the end of stdin, or on SIGTERM, it leaves a clean network behind.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+NETEM = Path(__file__).resolve().parent.parent / "services" / "netem"
+sys.path.insert(0, str(NETEM))
+
+from engine import Engine  # noqa: E402 - the folder of the sidecar must be found first, as when it runs itself
+from impairment import Directions, Impairment, parse, parse_traffic  # noqa: E402
+from lab.failures import Failure, run  # noqa: E402
+from userspace import UserspaceEngine  # noqa: E402
+
+ENGINES: dict[str, Callable[[str], Engine]] = {"userspace": UserspaceEngine}
+
+
+def answer(engine: Engine, request: dict[str, Any]) -> dict[str, Any]:
+    """Do what a request says, and return the answer."""
+    try:
+        if "apply" in request:
+            engine.apply(
+                Impairment(
+                    parse(request["apply"]),
+                    Directions(request.get("directions", "both")),
+                    parse_traffic(request.get("traffic", "all")),
+                )
+            )
+        elif "clear" in request:
+            engine.clear()
+        elif "verify" in request:
+            engine.verify()
+        else:
+            return {direction.value: asdict(counts) for direction, counts in engine.counters().items()}
+    except Failure as failure:
+        return {"failure": str(failure)}
+    return {}
+
+
+def main() -> int:
+    """Serve until stdin ends."""
+    name, interface = sys.argv[1:]
+    engine = ENGINES[name](interface)
+    unread = b""
+
+    def hear() -> None:
+        nonlocal unread
+        data = os.read(0, 65_536)
+        if not data:
+            raise SystemExit(0)
+        *lines, unread = (unread + data).split(b"\n")
+        for line in lines:
+            print(json.dumps(answer(engine, json.loads(line))), flush=True)
+
+    try:
+        print(json.dumps({"ready": True}), flush=True)
+        engine.serve({0: hear})
+    finally:
+        engine.clear()
+        engine.close()
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

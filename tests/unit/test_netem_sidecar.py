@@ -1,0 +1,389 @@
+"""The sidecar: what it does to its engine, what it answers, and how it ends. The engine is a fake."""
+
+import json
+import os
+import select
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import engines
+import host
+import pytest
+from control import Refused
+from host import Ended
+from impairment import Counters, Direction, Directions, Impairment, SpecError, Traffic, parse
+from lab.failures import Failure
+from lab.journal import Journal
+from sidecar import Options, Sidecar, run
+
+INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
+ASKED = Impairment(parse("loss 10% seed 42"))
+
+
+@dataclass
+class FakeEngine:
+    """An engine that does nothing but remember; `script` is what happens in its loop."""
+
+    name: str = "userspace"
+    done: list[str] = field(default_factory=list)
+    applied: Impairment | None = None
+    refuses: str = ""
+    broken: str = ""
+    stuck: bool = False
+    script: Callable[[Mapping[int, Callable[[], None]]], None] = lambda _watch: None
+
+    def apply(self, impairment: Impairment) -> None:
+        """Do it, or refuse it."""
+        if self.refuses:
+            raise Failure(self.refuses)
+        self.done.append(f"apply {impairment.spec}")
+        self.applied = impairment
+
+    def clear(self) -> None:
+        """Stop it."""
+        self.done.append("clear")
+        self.applied = None
+        if self.stuck:
+            raise OSError(1, "Operation not permitted")
+
+    def counters(self) -> dict[Direction, Counters]:
+        """Return some counts."""
+        applied = self.applied
+        if applied is None:
+            return {}
+        return {one: Counters(5000, 420_000, 497, over_limit=None) for one in Direction if applied.of(one)}
+
+    def verify(self) -> None:
+        """Fail where it is broken."""
+        if self.broken:
+            raise Failure(self.broken)
+
+    def serve(self, watch: Mapping[int, Callable[[], None]]) -> None:
+        """Let happen what is to happen."""
+        self.done.append("serve")
+        self.script(watch)
+        raise SystemExit(128 + signal.SIGTERM)
+
+    def close(self) -> None:
+        """Close it."""
+        self.done.append("close")
+
+
+class Log:
+    """A journal, and what it says."""
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        self.journal = Journal(as_json=True, quiet=False, fd=self.writer)
+
+    def events(self) -> list[tuple[str, str]]:
+        """Return event and note of each line so far."""
+        with suppress(BlockingIOError):
+            lines = os.read(self.reader, 1 << 16).decode().splitlines()
+            return [(record["event"], record.get("note", "")) for record in map(json.loads, lines)]
+        return []
+
+    def close(self) -> None:
+        """Close both ends."""
+        os.close(self.reader)
+        os.close(self.writer)
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    log = Log()
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def running(engine: FakeEngine, log: Log) -> Sidecar:
+    """A sidecar that impairs already."""
+    running = Sidecar(engine, "why not", "eth0", ASKED, log.journal)
+    running.apply(ASKED)
+    engine.done.clear()
+    log.events()
+    return running
+
+
+# --- what it answers
+
+
+def test_stats_have_the_fields_that_experiments_read(running: Sidecar) -> None:
+    answer = running.handle({"command": "stats"})
+    json.dumps(answer)
+    assert answer.pop("started_ns") <= answer.pop("time_ns")
+    assert list(answer.pop("namespace")) == ["Ip", "Udp", "Tcp", "TcpExt"]
+    counts = {
+        "packets": 5000,
+        "bytes": 420_000,
+        "dropped": 497,
+        "over_limit": None,
+        "duplicated": 0,
+        "corrupted": 0,
+        "reordered": 0,
+        "queued": 0,
+    }
+    assert answer == {
+        "engine": "userspace",
+        "reason": "why not",
+        "interface": "eth0",
+        "epoch": 1,
+        "impairment": {"spec": "loss 10% seed 42", "directions": "both", "traffic": "all"},
+        "directions": {
+            "ingress": {"spec": "loss 10% seed 42", **counts},
+            "egress": {"spec": "loss 10% seed 43", **counts},
+        },
+    }
+
+
+def test_set_changes_what_is_said_and_keeps_the_rest(running: Sidecar, engine: FakeEngine, log: Log) -> None:
+    answer = running.handle(
+        {"command": "set", "spec": "delay 5ms", "directions": "ingress", "traffic": "udp"}
+    )
+    assert answer["epoch"] == 2
+    assert answer["impairment"] == {"spec": "delay 5ms", "directions": "ingress", "traffic": "udp"}
+    assert answer["directions"] == {"ingress": {"spec": "delay 5ms"}}
+    running.handle({"command": "set", "spec": "loss 1%"})
+    assert engine.applied == Impairment(parse("loss 1%"), Directions.INGRESS, Traffic("udp"))
+    assert engine.done == ["apply delay 5ms", "apply loss 1%"]
+    assert log.events() == [
+        ("apply", "delay 5ms  (direction ingress, traffic udp)"),
+        ("apply", "loss 1%  (direction ingress, traffic udp)"),
+    ]
+
+
+def test_clear_impairs_nothing_and_set_begins_again_as_before(
+    running: Sidecar, engine: FakeEngine, log: Log
+) -> None:
+    running.handle({"command": "set", "spec": "delay 5ms", "directions": "egress"})
+    answer = running.handle({"command": "clear"})
+    assert (answer["epoch"], answer["impairment"], answer["directions"]) == (3, None, {})
+    stats = running.handle({"command": "stats"})
+    assert (stats["impairment"], stats["directions"]) == (None, {})
+    running.handle({"command": "set", "spec": "loss 1%"})
+    assert engine.done == ["apply delay 5ms", "clear", "apply loss 1%"]
+    assert engine.applied == Impairment(parse("loss 1%"), Directions.EGRESS)
+    assert log.events()[1] == ("clear", "nothing is impaired")
+
+
+@pytest.mark.parametrize(
+    ("request_", "word"),
+    [
+        pytest.param({"command": "set", "spec": "lossy 10%"}, "lossy", id="spec"),
+        pytest.param({"command": "set", "spec": "loss 10%", "directions": "up"}, "'up'", id="direction"),
+        pytest.param({"command": "set", "spec": "loss 10%", "traffic": "sctp"}, "'sctp'", id="traffic"),
+        pytest.param({"command": "reboot"}, "'reboot'", id="command"),
+        pytest.param({}, "None", id="nothing"),
+    ],
+)
+def test_wrong_request_changes_nothing(
+    running: Sidecar, engine: FakeEngine, log: Log, request_: dict[str, str], word: str
+) -> None:
+    with pytest.raises((Refused, SpecError), match=word):
+        running.handle(request_)
+    assert (engine.done, log.events()) == ([], [])
+    assert running.handle({"command": "show"})["impairment"]["spec"] == "loss 10% seed 42"
+
+
+def test_what_the_engine_cannot_do_changes_nothing(running: Sidecar, engine: FakeEngine, log: Log) -> None:
+    engine.refuses = "slot: this engine cannot"
+    with pytest.raises(Failure, match=r"^slot: this engine cannot$"):
+        running.handle({"command": "set", "spec": "slot 1ms", "directions": "ingress"})
+    engine.refuses = ""
+    assert log.events() == []
+    answer = running.handle({"command": "show"})
+    assert answer["epoch"] == 1
+    assert answer["impairment"] == {"spec": "loss 10% seed 42", "directions": "both", "traffic": "all"}
+    running.handle({"command": "set", "spec": "loss 1%"})
+    assert engine.applied == Impairment(parse("loss 1%"))  # not in the direction that was refused
+
+
+def test_health_is_what_the_engine_finds(running: Sidecar, engine: FakeEngine) -> None:
+    running.handle({"command": "health"})
+    assert running.handle({"command": "show"})["problem"] is None
+    engine.broken = "the rule is gone"
+    with pytest.raises(Failure, match=r"^the rule is gone$"):
+        running.handle({"command": "health"})
+    assert running.handle({"command": "show"})["problem"] == "the rule is gone"
+
+
+def test_cleared_sidecar_is_healthy_for_nothing_is_to_be_impaired(
+    running: Sidecar, engine: FakeEngine
+) -> None:
+    engine.broken = "nothing passes"
+    running.handle({"command": "clear"})
+    running.handle({"command": "health"})
+
+
+# --- how it ends
+
+
+@pytest.fixture
+def started(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, list[str]]]:
+    """Return a function that runs a sidecar on the loopback to its end: its exit code, what is left of it."""
+    monkeypatch.setattr(engines, "choose", lambda *_asked: (engine, "asked for"))
+    monkeypatch.setattr(host, "addressed", lambda: iter(["lo"]))
+    monkeypatch.setattr(host, "is_told", lambda: True)
+
+    def start(script: Callable[[Mapping[int, Callable[[], None]]], None] | None = None) -> Any:
+        if script is not None:
+            engine.script = script
+        with tempfile.TemporaryDirectory(prefix="sl-") as folder:
+            try:
+                code = run(Options(ASKED, "auto", "", "text"), Path(folder))
+            finally:
+                left = [path.name for path in Path(folder).iterdir()]
+            return code, left
+
+    return start
+
+
+Started = Callable[..., tuple[int, list[str]]]
+
+
+def path_of(fd: int) -> str:
+    """Return the name of a UNIX socket."""
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        return str(sock.getsockname())
+
+
+def said(capfd: pytest.CaptureFixture[str]) -> list[str]:
+    """Return the lines of the journal without their time."""
+    return [line[20:] for line in capfd.readouterr().out.splitlines()]
+
+
+def test_stopped_sidecar_restores_the_network(
+    started: Started, engine: FakeEngine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert started() == (0, [])
+    assert engine.done == ["apply loss 10% seed 42", "serve", "clear", "close"]
+    assert said(capfd) == [
+        "engine    userspace on lo: asked for",
+        "apply     loss 10% seed 42  (direction both, traffic all but DNS)",
+        "stop",
+    ]
+
+
+def test_signals_do_not_interrupt_the_restoring(
+    started: Started, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def impatient() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        engine.done.append("clear")
+
+    monkeypatch.setattr(engine, "clear", impatient)
+
+    def stop(signum: int, _frame: object) -> None:
+        engine.done.append("signal")
+        raise SystemExit(128 + signum)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        assert started() == (0, [])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert engine.done[-3:] == ["clear", "close", "signal"]
+
+
+def test_requests_are_answered_in_the_engines_loop(started: Started, engine: FakeEngine) -> None:
+    def script(watch: Mapping[int, Callable[[], None]]) -> None:
+        [control] = watch
+        path = path_of(control)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+            client.bind(f"{path}-client")
+            client.sendto(b'{"command": "set", "spec": "loss 5%"}', path)
+            assert select.select([control], [], [], 5)[0] == [control]
+            watch[control]()
+            assert json.loads(client.recv(1 << 16))["answer"]["epoch"] == 2
+        Path(f"{path}-client").unlink()
+
+    assert started(script) == (0, [])
+    assert engine.done == ["apply loss 10% seed 42", "serve", "apply loss 5%", "clear", "close"]
+
+
+def test_engine_that_refuses_leaves_nothing(started: Started, engine: FakeEngine) -> None:
+    engine.refuses = "slot: this engine cannot"
+    with pytest.raises(Failure, match=r"^slot: this engine cannot$"):
+        started()
+    assert engine.done == ["clear", "close"]
+
+
+def test_failure_while_the_host_is_there_is_told(started: Started, engine: FakeEngine) -> None:
+    def script(_watch: object) -> None:
+        raise Failure("the queue is gone")
+
+    with pytest.raises(Failure, match=r"^the queue is gone$"):
+        started(script)
+    assert engine.done[-2:] == ["clear", "close"]
+
+
+@pytest.mark.parametrize("ended", [Ended.BACK, Ended.REMOVED, Ended.UNKNOWN])
+def test_sidecar_whose_host_is_gone_waits_and_ends_to_be_started_again(
+    started: Started,
+    engine: FakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    ended: Ended,
+) -> None:
+    engine.stuck = True  # there is nothing to restore any more
+
+    def script(_watch: object) -> None:
+        monkeypatch.setattr(host, "exists", lambda _name: False)
+        raise Failure("the interface lo is gone")
+
+    def wait(told: bool, _started: float) -> Ended:
+        assert told
+        assert engine.done[-2:] == ["clear", "close"]
+        return ended
+
+    monkeypatch.setattr(host, "wait_for_return", wait)
+    assert started(script) == (1, [])
+    assert said(capfd)[-2:] == ["gone      the interface lo is gone", f"gone      {ended}"]
+
+
+def test_sidecar_that_waits_for_its_host_can_be_stopped(
+    started: Started, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def script(_watch: object) -> None:
+        monkeypatch.setattr(host, "exists", lambda _name: False)
+        raise Failure("the interface lo is gone")
+
+    def wait(_told: bool, _started: float) -> Ended:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    monkeypatch.setattr(host, "wait_for_return", wait)
+    assert started(script) == (0, [])
+    assert said(capfd)[-1] == "stop"
+
+
+def test_network_that_cannot_be_restored_is_told(
+    started: Started, engine: FakeEngine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    engine.stuck = True
+    assert started()[0] == 0
+    assert said(capfd)[-2].startswith("error     cannot restore the network: Operation not permitted")
+    assert engine.done[-1] == "close"
+
+
+def test_second_sidecar_in_a_container_leaves_the_firsts_socket_alone(started: Started) -> None:
+    def script(watch: Mapping[int, Callable[[], None]]) -> None:
+        [control] = watch
+        folder = Path(path_of(control)).parent
+        with pytest.raises(Failure, match=r"^another sidecar runs in this container already"):
+            run(Options(ASKED, "auto", "", "text"), folder)
+        assert Path(path_of(control)).is_socket()
+
+    assert started(script) == (0, [])
