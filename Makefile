@@ -7,8 +7,18 @@ RUN := .venv/bin/socketlab
 STAGES := .venv/bin/python -m tests.stages
 MADE := build results socketlab.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
+# What the experiments take: COUNT=100 becomes --count '100', whatever is in it.
+quoted = '$(subst ','\'',$($(1)))'
+option = $(if $($(1)),--$(2) $(call quoted,$(1)))
+EXPERIMENT = $(call option,COUNT,count) $(call option,SIZE,size) $(call option,RATE,rate) \
+	$(call option,LOSS,loss) $(call option,DELAY,delay) $(call option,JITTER,jitter) \
+	$(call option,REORDER,reorder) $(call option,DUPLICATE,duplicate) $(call option,CORRUPT,corrupt) \
+	$(call option,SEED,seed) $(call option,DIRECTION,direction) $(call option,ENGINE,engine) \
+	$(call option,NETEM,netem) $(call option,PROGRAM,program) $(call option,JSON,json)
+
 .DEFAULT_GOAL := help
 .PHONY: help up down client-udp client-tcp lecture-udp lecture-tcp logs doctor \
+	lossy-udp lossy-tcp compare \
 	test test-fast lint bench bench-netem clean distclean ready venv
 
 help: ## This list
@@ -37,6 +47,17 @@ logs: venv ## What all hosts have logged, in order of time
 
 down: venv ## Stop: remove the hosts and their network
 	@$(RUN) down
+
+## The network breaks, on purpose
+
+lossy-udp: ready ## Datagrams through a bad network, each one drawn: LOSS=10 DELAY=25 REORDER=25 SEED=1
+	@$(RUN) lossy-udp $(EXPERIMENT) $(call option,TIMELINE,timeline)
+
+lossy-tcp: ready ## The same messages over TCP: all arrive, in order, and what that costs
+	@$(RUN) lossy-tcp $(EXPERIMENT) $(call option,TIMELINE,timeline)
+
+compare: ready ## UDP and TCP through the same network, side by side
+	@$(RUN) compare $(EXPERIMENT)
 
 ## This machine
 

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ def joined(prefix: str, kind: type[H]) -> Iterator[tuple[H, H]]:
 
     Raises:
         subprocess.CalledProcessError: it is not permitted, or the kernel cannot.
+        ServerFaultError: the cable carries nothing.
     """
     near = kind(f"{prefix}-near", "eth0", "10.97.0.1", "fd97::1")
     far = kind(f"{prefix}-far", "eth0", "10.97.0.2", "fd97::2")
@@ -86,10 +88,21 @@ def joined(prefix: str, kind: type[H]) -> Iterator[tuple[H, H]]:
             # Without the detection of duplicate addresses: this one can be used at once.
             ip("-n", host.name, "addr", "add", f"{host.address_6}/64", "dev", "eth0", "nodad")
             ip("-n", host.name, "link", "set", "eth0", "up")
+        for host in (near, far):
+            _wait_until_up(host)
         yield near, far
     finally:
         for host in (near, far):
             subprocess.run(["ip", "netns", "del", host.name], capture_output=True, check=False)
+
+
+def _wait_until_up(host: Host) -> None:
+    """Wait until the kernel has noticed the cable: before that it drops what is sent, for up to a second."""
+    give_up = time.monotonic() + PATIENCE_S
+    while (link := json.loads(ip("-json", "-n", host.name, "link", "show", "eth0"))[0])["operstate"] != "UP":
+        if time.monotonic() > give_up:
+            raise ServerFaultError(f"the interface of {host.name} does not come up: {link}")
+        time.sleep(0.01)
 
 
 def unusable(host: Host) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from socketlab import experiment_cli
 from socketlab.analyse import fates
 from socketlab.describe.scenario import Conversation, Protocol, ServerProgram
 from socketlab.errors import EngineError, LabError
@@ -26,6 +27,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+experiment_cli.add_to(app)
 
 ProjectOption = Annotated[
     str, typer.Option("--project", help="Compose project: labs of different names run side by side.")

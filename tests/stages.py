@@ -17,7 +17,7 @@ STAGES: dict[str, list[list[str]]] = {
     "types": [[sys.executable, "-m", "mypy"]],
     "fast": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/unit", "tests/socket"]],
     "bench": [[*PYTEST, "tests/bench"]],
-    "impairment": [[*PYTEST, "tests/impairment"]],
+    "impairment": [[*PYTEST, "--numprocesses=4", "--dist=worksteal", "tests/impairment"]],
     "integration": [[*PYTEST, "tests/integration"]],
 }
 

@@ -1,5 +1,6 @@
 # What a client container does:
 #   udp [...], tcp [...]   one of the lecture's clients, with its arguments
+#   stream udp|tcp [...]   numbered messages at a rate, for experiments
 #   conversation           the lines of conversation.txt, by each protocol that the server speaks (the default)
 set -eu
 
@@ -8,6 +9,10 @@ udp | tcp)
     program="${1}_client.py"
     shift
     exec python3 "$program" "$@"
+    ;;
+stream)
+    shift
+    exec python3 stream.py "$@"
     ;;
 conversation)
     case "${SERVER_PROGRAM-server}" in
@@ -20,7 +25,7 @@ conversation)
     done
     ;;
 *)
-    echo "client: expected udp, tcp or conversation, got '$1'" >&2
+    echo "client: expected udp, tcp, stream or conversation, got '$1'" >&2
     exit 2
     ;;
 esac

@@ -7,19 +7,24 @@ terminal, a full disk) is left out, counted, and the count is said as soon as a 
     json   {"time_ns": …, "program": "server", "event": "recvfrom", "protocol": "udp",
             "local": "172.20.0.2:12000", "peer": "172.20.0.3:41273", "bytes": 5}
 
+A datagram that begins with its number ("#7 ...") has that too, as "seq": 7. So the journals of two hosts can
+be laid side by side, and it is seen which datagram one sent and the other never got.
+
 `time_ns` is the monotonic clock: one for all containers of a machine, and nobody can set it back. The
 first line of a program has `unix_ns` too, the same instant as captures and other machines name it. A call
 that sends is dated when it begins, one that receives when it has returned: so no message is received before
 it was sent. The text has the time of day (UTC).
 """
 
+import fcntl
 import json
 import os
+import re
 import select
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from socket import SOCK_DGRAM, socket
 from typing import TypeAlias
 
@@ -30,7 +35,10 @@ Instant: TypeAlias = tuple[int, int]  # nanoseconds: of the monotonic clock, and
 # its exchanges are left out of the journal, where they would drown the story.
 HEALTHCHECK_HOST = "127.0.0.2"
 
+PIPE_SIZE = 1 << 20  # bytes to ask for: as much as Linux gives to everybody
 LONGEST_PREVIEW = 40  # bytes of a message that the text shows
+
+NUMBERED = re.compile(rb"#([1-9][0-9]{0,8}) ")  # how a message of a numbered stream begins
 
 
 def now() -> Instant:
@@ -47,6 +55,12 @@ def preview(data: bytes | bytearray) -> str:
     """Return the beginning of a message in quotes, with everything that could move the cursor escaped."""
     text = data[:LONGEST_PREVIEW].decode("utf-8", "surrogateescape")
     return f'"{"".join(map(_visible, text))}"' + ("..." if len(data) > LONGEST_PREVIEW else "")
+
+
+def number_of(message: bytes | bytearray) -> int | None:
+    """Return the number that a message begins with ("#7 and so on"), None where it has none."""
+    numbered = NUMBERED.match(message)
+    return int(numbered[1]) if numbered else None
 
 
 def _visible(character: str) -> str:
@@ -76,6 +90,9 @@ class Journal:
         self.left_out = 0
         self._first = True
         self._fd = fd
+        # Who reads a pipe may be held up for a moment, and a journal that is read later is better than a gap.
+        with suppress(OSError, AttributeError):  # no pipe, or no Linux
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
         self._writable = select.poll()
         self._writable.register(fd, select.POLLOUT)
 
@@ -115,6 +132,18 @@ class Journal:
         yield
         self._record(begun, event, sock, peer, data, "")
 
+    def facts(self, event: str, facts: Mapping[str, object]) -> None:
+        """Write down what is no socket call: values by their names, which must not be those of a call."""
+        if self.quiet:
+            return
+        time_ns, unix_ns = now()
+        if self.as_json:
+            line = json.dumps({"time_ns": time_ns, "program": self.program, "event": event, **facts})
+        else:
+            values = " ".join(f"{key}={value}" for key, value in facts.items())
+            line = f"{clock(unix_ns)}     {event:<8}  {values}"
+        self._write(line)
+
     def _record(
         self,
         at: Instant,
@@ -139,6 +168,8 @@ class Journal:
                 record["peer"] = name(peer)
             if data is not None:
                 record["bytes"] = len(data)
+                if protocol == "udp" and (number := number_of(data)) is not None:
+                    record["seq"] = number
             if note:
                 record["note"] = note
             line = json.dumps(record)

@@ -14,9 +14,15 @@ SENT = {Protocol.UDP: "sendto", Protocol.TCP: "send"}
 
 
 class Fate(StrEnum):
-    """What became of a message."""
+    """What became of a message.
+
+    Going is towards the server. Lost alone: it is not known where, for the server keeps no journal.
+    """
 
     ANSWERED = "answered"
+    LOST_GOING = "lost going"
+    LOST_COMING_BACK = "lost coming back"
+    LOST = "lost"
     UNANSWERED = "unanswered"
     UNMEASURED = "unmeasured"
 

@@ -1,7 +1,10 @@
 """Describe: what is to happen, as data."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
+
+from impairment import Directions, Impairment, Spec
 
 from socketlab.errors import ScenarioError
 
@@ -19,6 +22,21 @@ class ServerProgram(StrEnum):
     CONCURRENT = "server"
     LECTURE_UDP = "udp_server"
     LECTURE_TCP = "tcp_server"
+
+
+class Program(StrEnum):
+    """What sends an experiment's messages: the numbered stream, or the lecture's own client."""
+
+    STREAM = "stream"
+    LECTURE = "lecture"
+
+
+class Engine(StrEnum):
+    """What impairs the packets: the kernel's netem, or the sidecar's own; auto: the kernel's where it is."""
+
+    AUTO = "auto"
+    KERNEL = "kernel"
+    USERSPACE = "userspace"
 
 
 @dataclass(frozen=True)
@@ -39,3 +57,65 @@ class Conversation:
         for line in self.lines:
             if "\n" in line:
                 raise ScenarioError(f"expected lines without a newline, got {line!r}: give it as two lines")
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Numbered messages from one client to the server.
+
+    Attributes:
+        protocol: UDP: each is a datagram. TCP: each is a line, all over one connection.
+        count: how many; they are numbered from 1.
+        size: bytes of each, number and (TCP) newline included.
+        rate: how many leave in a second, whatever becomes of those before; the lecture's clients do not know
+            a rate: they send when the message before is answered, or given up.
+        program: what sends them.
+        timeout_s: an answer that comes later is late.
+    """
+
+    protocol: Protocol
+    count: int = 100
+    size: int = 64
+    rate: int = 100
+    program: Program = Program.STREAM
+    timeout_s: float = 1.0
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A stream through an impairment.
+
+    Attributes:
+        stream: who sends what.
+        impairment: what the network does to it; directions are those of the server's host.
+        engine: what impairs.
+    """
+
+    stream: Stream
+    impairment: Impairment
+    engine: Engine = Engine.AUTO
+
+    @property
+    def longest_round_trip_s(self) -> float:
+        """How long a reply can take when only the impairment delays it; at most a minute."""
+        ways = 2 if self.impairment.directions is Directions.BOTH else 1
+        return min(60.0, ways * longest_delay_s(self.impairment.spec, self.stream))
+
+
+# The longest tail of tc's tables of distributions, in jitters: that of pareto, whose numbers are 16 bit with
+# the unit 8192.
+LONGEST_DEVIATION = 4
+
+
+def longest_delay_s(spec: Spec, stream: Stream) -> float:
+    """Return the longest time that a message can spend in one direction of an impairment."""
+    delay_s = (spec.delay_ns + spec.jitter_ns * (LONGEST_DEVIATION if spec.distribution else 1)) / 1e9
+    if spec.rate:
+        packets = min(spec.limit, stream.count)
+        delay_s += packets * (stream.size + 60) / spec.rate
+    return delay_s
+
+
+def queue_needed(spec: Spec, stream: Stream) -> int:
+    """Return how many packets wait in one direction at most, doubled for what chance heaps up."""
+    return math.ceil(2 * stream.rate * longest_delay_s(spec, stream))

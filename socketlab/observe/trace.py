@@ -1,8 +1,8 @@
 """Observe: the journal of a program (LOG_FORMAT=json), read back as events."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from socketlab.errors import TraceError
@@ -12,7 +12,8 @@ from socketlab.errors import TraceError
 class Event:
     """One line of a journal. Fields that the line does not have are None.
 
-    `time_ns` is the monotonic clock that all containers of a machine share.
+    `time_ns` is the monotonic clock that all containers of a machine share; `facts` are what the line has
+    beside the fields named here.
     """
 
     time_ns: int
@@ -22,9 +23,11 @@ class Event:
     local: str | None = None
     peer: str | None = None
     bytes: int | None = None
+    seq: int | None = None
     line: int | None = None
     text: str | None = None
     reason: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 KINDS: dict[str, type] = {
@@ -35,10 +38,12 @@ KINDS: dict[str, type] = {
     "local": str,
     "peer": str,
     "bytes": int,
+    "seq": int,
     "line": int,
     "text": str,
     "reason": str,
 }
+FOR_PEOPLE = {"unix_ns", "note"}  # fields of no use to an analysis
 
 
 def parse(journal: Iterable[str]) -> list[Event]:
@@ -66,7 +71,8 @@ def parse(journal: Iterable[str]) -> list[Event]:
                 raise TraceError(
                     f"line {number} of the journal: expected {KINDS[key].__name__} as {key}, got {value!r}"
                 )
-        event = Event(**fields)
+        facts = {key: record[key] for key in record.keys() - KINDS.keys() - FOR_PEOPLE}
+        event = Event(**fields, facts=facts)
         if event.event == "left_out":
             raise TraceError(
                 f"line {number} of the journal: lines were left out before it, for nobody read them in time"

@@ -5,22 +5,26 @@ Compose makes the hosts and their network, for `compose.yaml` is what describes 
 by a name.
 """
 
+import json
 import os
 import re
+import secrets
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import cast
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
 from requests.exceptions import RequestException
 
-from socketlab.describe.scenario import Conversation, ServerProgram
-from socketlab.errors import EngineError
+from socketlab.describe.scenario import Conversation, Engine, ServerProgram
+from socketlab.errors import EngineError, TraceError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROJECT = "socketlab"
@@ -30,6 +34,19 @@ ROLES = ("server", "client", "netem")
 HEALTHY_WITHIN_S = 20.0
 CONVERSATION_WITHIN_S = 120.0
 POLL_S = 0.05
+
+LAST_LINES = 20  # of a log: the mark is among them
+
+# In the server's container: a datagram that its journal will have, after all that came before it.
+LEAVE_A_MARK = """
+from socket import *
+with socket(AF_INET, SOCK_DGRAM) as mark:
+    mark.settimeout(5)
+    mark.connect(("127.0.0.1", 12000))
+    mark.send(b"mark")
+    mark.recv(64)
+    print("%s:%d" % mark.getsockname())
+"""
 
 JOURNAL_TIME = re.compile(r"\d\d:\d\d:\d\d\.\d{6}(?= )")
 
@@ -73,6 +90,7 @@ class Lab:
 
     def __init__(self, project: str = PROJECT, server_program: ServerProgram | None = None) -> None:
         self.project = project
+        self._experimenting: Mapping[str, str] = {}
         with engine_errors("reach the Docker engine"):
             self._docker = docker.DockerClient(base_url=endpoint())
         try:
@@ -131,7 +149,7 @@ class Lab:
         return {str(server.id): server.attrs["State"]["StartedAt"] for server in servers}
 
     def stop(self) -> None:
-        """Stop and remove the hosts and their network."""
+        """Stop and remove the hosts, those of every profile too, and their network."""
         self._run("down", "--remove-orphans", "--timeout", "3", COMPOSE_PROFILES="*")
 
     def containers(self, service: str) -> list[Container]:
@@ -216,6 +234,166 @@ class Lab:
         """Return the command line of an interactive client."""
         return self.compose("--progress", "quiet", "run", "--rm", "--no-deps", "client", protocol, *arguments)
 
+    # --- experiments
+
+    def start_impaired(self, engine: Engine) -> None:
+        """Start the server with the sidecar that impairs its network, and wait until both are at work.
+
+        Nothing is impaired yet. Journals are JSON from here on: the next `make up` changes that back.
+
+        Raises:
+            EngineError: the engine cannot work here; the sidecar's own words are in the message.
+        """
+        variables = {"LOG_FORMAT": "json", "COMPOSE_PROFILES": "impaired", "NETEM_ENGINE": engine}
+        # What is impaired, and when, is the experiment's affair, whatever the environment says.
+        variables |= {"NETEM": "", "NETEM_DIRECTION": "both", "NETEM_TRAFFIC": "all"}
+        before = self._running()
+        self._run("build", **variables)
+        self._run("up", "--detach", "--no-deps", "server", "netem", **variables)
+        self._experimenting = variables
+        if self._running() != before:
+            self.wait_until_answering()
+        self._wait_for_sidecar()
+
+    def _wait_for_sidecar(self) -> None:
+        deadline = time.monotonic() + HEALTHY_WITHIN_S
+        while True:
+            sidecar = self.container("netem")
+            try:
+                code, output = sidecar.exec_run(["netem", "health"])
+            except APIError as error:
+                said = error.explanation or "it is not running"
+            except (DockerException, RequestException) as error:
+                raise EngineError(f"cannot ask the sidecar: {error}; see make doctor") from error
+            else:
+                if code == 0:
+                    return
+                said = cast("bytes", output).decode(errors="replace").strip()
+            ended = sidecar.status in {"exited", "dead", "restarting"}
+            if ended or time.monotonic() > deadline:
+                complaints = [line for _time, _host, line in self.log("netem") if line.startswith("netem: ")]
+                with engine_errors("remove the sidecar"):
+                    sidecar.remove(force=True)
+                raise EngineError(f"the sidecar does not work: {complaints[-1][7:] if complaints else said}")
+            time.sleep(POLL_S)
+
+    def impair(self, spec: str, directions: str, traffic: str) -> str:
+        """Have the sidecar impair, check that packets pass through it, and return its counters as JSON."""
+        return self._in_sidecar(
+            'netem set --direction "$1" --traffic "$2" $3 >&2 && netem health && exec netem stats --json',
+            directions,
+            traffic,
+            spec,
+        )
+
+    def sidecar_now(self) -> str:
+        """Check that packets still pass through the impairment, and return its counters as JSON."""
+        return self._in_sidecar("netem health && exec netem stats --json")
+
+    def restore_network(self) -> None:
+        """Have the sidecar let all packets pass as they come."""
+        self._in_sidecar("exec netem clear")
+
+    def _in_sidecar(self, script: str, *arguments: str) -> str:
+        sidecar = self.container("netem")
+        with engine_errors("ask the sidecar"):
+            done = sidecar.exec_run(["sh", "-c", script, "sh", *arguments], demux=True)
+        code, (output, complaint) = done[0], cast("tuple[bytes | None, bytes | None]", done[1])
+        if code:
+            said = (complaint or output or b"").decode(errors="replace").strip().splitlines()
+            raise EngineError(f"the sidecar refused: {said[-1] if said else f'exit code {code}'}")
+        return (output or b"").decode()
+
+    def client_journal(
+        self, arguments: Sequence[str], typed: str, told: Callable[[int, int, int], None]
+    ) -> list[str]:
+        """Run a client of its own to its end and return the lines of its journal.
+
+        Args:
+            arguments: of the client container.
+            typed: its standard input.
+            told: is called with what the client says about its progress: sent, answered, of how many.
+
+        Raises:
+            EngineError: it could not be started, or could not go on.
+            TraceError: it was ended by somebody else: what it has measured is gone.
+        """
+        name = f"{self.project}-client-{secrets.token_hex(4)}"
+        command = self.compose(
+            "--progress", "quiet", "run", "--rm", "--no-TTY", "--no-deps", "--name", name, "client",
+            *arguments,
+        )  # fmt: skip
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as keyboard:
+            # Files, not pipes: they take any amount while we read what it says about its progress.
+            keyboard.write(typed.encode())
+            keyboard.seek(0)
+            client = subprocess.Popen(
+                command,
+                stdin=keyboard,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                env=self.environment(**self._experimenting),
+                # Not in our process group: Ctrl-C is for us to pass on, once.
+                start_new_session=True,
+            )
+            try:
+                assert client.stderr is not None  # noqa: S101 - for the type checker: it is a pipe
+                complaints = [line for line in client.stderr if not _tell(line, told)]
+                code = client.wait()
+            except BaseException:
+                self._remove(name)
+                client.kill()
+                client.wait()
+                raise
+            finally:
+                if client.stderr is not None:
+                    client.stderr.close()
+            output.seek(0)
+            lines = output.read().decode(errors="replace").splitlines()
+        if code in {0, 3}:
+            return lines
+        said = complaints[-1].decode(errors="replace").strip() if complaints else f"exit code {code}"
+        if code < 128:
+            raise EngineError(f"the client failed: {said}")
+        raise TraceError(f"it was ended from outside (exit code {code})")
+
+    def _remove(self, name: str) -> None:
+        with engine_errors("remove the client"), suppress(NotFound):
+            self._docker.containers.get(name).remove(force=True)
+
+    def mark_log(self, service: str) -> float:
+        """Return the time of the last line of a service's log, by the engine's clock: see `log_since`."""
+        with engine_errors(f"read the log of {service}"):
+            last = self.container(service).logs(timestamps=True, tail=1, stream=False)
+        text = last.decode(errors="replace").partition(" ")[0]
+        return datetime.fromisoformat(text).timestamp() if text else 0.0
+
+    def log_since(self, service: str, mark: float) -> list[str]:
+        """Return what the server has logged since a mark, complete up to now.
+
+        A log reaches the engine when it does. So the server is sent a datagram from its own host, and when
+        that is in the log, all that the server had logged before it is, too.
+
+        Raises:
+            EngineError: the server does not answer any more.
+            TraceError: the log does not get there.
+        """
+        server = self.container(service)
+        with engine_errors(f"ask the {service}"):
+            code, output = server.exec_run(["python3", "-c", LEAVE_A_MARK])
+        said = cast("bytes", output).decode(errors="replace").strip()
+        if code:
+            raise EngineError(f"it does not answer any more: {said.splitlines()[-1] if said else code}")
+        wanted = f'"peer": "{said}"'.encode()
+        deadline = time.monotonic() + HEALTHY_WITHIN_S
+        while True:
+            with engine_errors(f"read the log of {service}"):
+                if wanted in server.logs(tail=LAST_LINES, stream=False):
+                    return server.logs(since=mark, stream=False).decode(errors="replace").splitlines()
+            if time.monotonic() > deadline:
+                raise TraceError("its log was cut off")
+            time.sleep(POLL_S)
+
     def log(self, *services: str) -> list[tuple[str, str, str]]:
         """Return (time of day, container, line) of what the services' containers have logged, in order.
 
@@ -248,6 +426,16 @@ class Lab:
                         continue  # removed by somebody else in the meantime
                     removed += names
         return removed
+
+
+def _tell(line: bytes, told: Callable[[int, int, int], None]) -> bool:
+    """Pass on what a client says about its progress; False if it is something else."""
+    try:
+        said = json.loads(line)
+        told(said["sent"], said["answered"], said["of"])
+    except (ValueError, KeyError, TypeError):
+        return False
+    return True
 
 
 def projects() -> list[str]:

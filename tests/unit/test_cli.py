@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from socketlab import cli
+from socketlab.run.lab import ROOT
 from tests import stages
 
 Run = Callable[..., tuple[int, str, str]]
@@ -88,3 +89,74 @@ def test_a_failing_stage_fails_the_run_and_the_others_still_run(
     assert "ran\n" in shown
     assert "FAILED" in shown
     assert "passed" in shown
+
+
+EXPERIMENTS = pytest.mark.parametrize("command", ["lossy-udp", "lossy-tcp", "compare"])
+
+
+@EXPERIMENTS
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        pytest.param(
+            ["--loss", "lots"], "loss 'lots': expected percent from 0 to 100, as in LOSS=10", id="loss"
+        ),
+        pytest.param(["--count", "ten"], "count 'ten': expected a number of messages", id="count"),
+        pytest.param(["--netem", "loss"], "netem: 'loss': expected a probability", id="netem"),
+        pytest.param(["--netem", "delay 5ms", "--delay", "5"], "expected either NETEM", id="both"),
+        pytest.param(
+            ["--engine", "steam"], "engine 'steam': expected one of auto, kernel, userspace", id="engine"
+        ),
+    ],
+)
+def test_wrong_experiment_is_refused_in_one_line_before_anything_is_touched(
+    run: Run, command: str, arguments: list[str], complaint: str
+) -> None:
+    code, out, err = run(command, *arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("socketlab: ")
+    assert complaint in err
+    assert len(err.splitlines()) == 1
+
+
+def test_wrong_timeline_is_refused(run: Run) -> None:
+    refusal = "socketlab: timeline 'long': expected a number, all or none, as in --timeline 25\n"
+    assert run("lossy-udp", "--timeline", "long") == (2, "", refusal)
+
+
+@EXPERIMENTS
+def test_experiment_without_an_engine_is_one_line_and_exit_code_1(command: str) -> None:
+    failed = subprocess.run(
+        [sys.executable, "-m", "socketlab", command],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, "DOCKER_HOST": "unix:///nonexistent/docker.sock"},
+    )
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("socketlab: cannot reach the Docker engine: ")
+    assert len(failed.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        pytest.param(["LOSS=30", "SEED=1"], "--loss '30' --seed '1'", id="two"),
+        pytest.param(["LOSS=0"], "--loss '0'", id="zero-is-a-value"),
+        pytest.param(["NETEM=delay 5ms loss 10%"], "--netem 'delay 5ms loss 10%'", id="words"),
+        pytest.param(["NETEM=x'; touch /nowhere; '"], r"--netem 'x'\''; touch /nowhere; '\'''", id="quotes"),
+        pytest.param(
+            ["JSON=a b.json", "PROGRAM=lecture"], "--program 'lecture' --json 'a b.json'", id="file"
+        ),
+        pytest.param([], "", id="none"),
+    ],
+)
+def test_make_variables_become_options_whatever_is_in_them(variables: list[str], words: str) -> None:
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "--just-print", "compare", *variables],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=30,
+        env={"PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    assert " ".join(shown.stdout.splitlines()[-1].split()) == f".venv/bin/socketlab compare {words}".strip()

@@ -124,6 +124,49 @@ def test_json_line_has_the_documented_fields(
     assert third == {"program": "udp_server", "event": "stop"}
 
 
+@pytest.mark.parametrize(
+    ("data", "number"),
+    [
+        pytest.param(b"#7 and so on", 7, id="numbered"),
+        pytest.param(b"#12 ", 12, id="nothing-else"),
+        pytest.param(b"#999999999 x", 999_999_999, id="largest"),
+        pytest.param(b"#1234567890 x", None, id="too-large"),
+        pytest.param(b"#0 x", None, id="from-one"),
+        pytest.param(b"#07 x", None, id="leading-zero"),
+        pytest.param(b"#7", None, id="no-space"),
+        pytest.param(b" #7 x", None, id="not-at-the-beginning"),
+        pytest.param("#\u0667 x".encode(), None, id="other-digits"),
+        pytest.param(b"", None, id="empty"),
+    ],
+)
+def test_json_line_has_the_number_that_a_datagram_begins_with(
+    pipe: Pipe, udp: socket, data: bytes, number: int | None
+) -> None:
+    journal = Journal(as_json=True, quiet=False, fd=pipe.writer)
+    journal.event("recvfrom", udp, peer=PEER, data=data)
+    journal.event("recvfrom", udp, peer=PEER, data=bytearray(data))
+    assert [record.get("seq") for record in pipe.records()] == [number, number]
+
+
+def test_json_line_of_tcp_has_no_number_for_a_stream_has_no_messages(pipe: Pipe) -> None:
+    journal = Journal(as_json=True, quiet=False, fd=pipe.writer)
+    with socket(AF_INET, SOCK_STREAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        journal.event("recv", sock, peer=PEER, data=b"#7 and so on")
+        assert "seq" not in pipe.records()[0]
+
+
+def test_facts_are_values_by_their_names(pipe: Pipe) -> None:
+    Journal(as_json=True, quiet=False, fd=pipe.writer).facts("info", {"cwnd": 10, "deep": {"er": 1}})
+    [record] = pipe.records()
+    assert record.items() >= {"event": "info", "cwnd": 10, "deep": {"er": 1}}.items()
+    Journal(as_json=False, quiet=False, fd=pipe.writer).facts("info", {"cwnd": 10})
+    [line] = pipe.lines()
+    assert line.endswith("    info      cwnd=10")
+    Journal(as_json=True, quiet=True, fd=pipe.writer).facts("info", {"cwnd": 10})
+    assert pipe.lines() == []
+
+
 def test_json_line_names_tcp(pipe: Pipe) -> None:
     journal = Journal(as_json=True, quiet=False, fd=pipe.writer)
     with socket(AF_INET, SOCK_STREAM) as sock:

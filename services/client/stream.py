@@ -1,0 +1,118 @@
+"""A numbered stream, for experiments: messages leave at a rate, whatever becomes of those before them.
+
+    python3 stream.py udp|tcp [HOST [PORT]] [--count N] [--size BYTES] [--rate N] [--wait S]
+
+The lecture's clients wait for each answer before they ask again: so they never see two messages in the wrong
+order, and one loss costs them a time-out. Here the messages are numbered and sent at their time, and the
+journal says of each when it was sent and when its answer came.
+
+With LOG_FORMAT=json the journal is kept in memory and written when all is over: writing delays no message,
+and none of it is left out because nobody reads.
+"""
+
+import os
+import tempfile
+
+import host_counters
+from lab.failures import Exit, Failure, explain, run
+from lab.journal import Journal
+from lab.options import Parser, client_port, host, log_format, seconds, whole_number
+from numbered import MOST, SMALLEST
+from progress import Progress
+from stream_tcp import TcpStream
+from stream_udp import MAX_DATAGRAM, UdpStream
+
+
+def parser() -> Parser:
+    """Return the parser of the command line."""
+    parser = Parser(description="Sends numbered messages at a rate and notes when each is answered.")
+    parser.add_argument("protocol", choices=("udp", "tcp"), help="the service to use")
+    parser.add_argument(
+        "host", metavar="HOST", nargs="?", type=host, help="server (SERVER_HOST; default: server)"
+    )
+    parser.add_argument("port", metavar="PORT", nargs="?", type=client_port, help="its port (SERVER_PORT)")
+    parser.add_argument(
+        "--count", metavar="N", type=whole_number(1, MOST, "a number of messages"), default=100
+    )
+    parser.add_argument(
+        "--size", metavar="BYTES", type=whole_number(SMALLEST, MAX_DATAGRAM, "a size in bytes"), default=64
+    )
+    parser.add_argument(
+        "--rate", metavar="N", type=whole_number(1, 100_000, "messages a second"), default=100,
+        help="messages a second (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--wait", metavar="S", type=seconds, default=1.0, help="UDP: for replies, after the last message"
+    )
+    parser.add_argument(
+        "--connect", metavar="S", type=seconds, default=10.0, help="TCP: wait so long for the connection"
+    )
+    parser.add_argument(
+        "--patience", metavar="S", type=seconds, default=60.0, help="TCP: wait so long while no byte comes"
+    )
+    return parser
+
+
+def memory() -> int:
+    """Return the descriptor of a file that is in memory where the system can, else on the disk."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("journal")
+    descriptor, name = tempfile.mkstemp()
+    os.unlink(name)  # noqa: PTH108 - a name that only this function has known
+    return descriptor
+
+
+def hand_over(descriptor: int) -> None:
+    """Write to standard output what was kept, all of it: the reader waits for it."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    try:
+        while piece := os.read(descriptor, 1 << 16):
+            while piece:
+                piece = piece[os.write(1, piece) :]
+    except OSError as error:
+        raise Failure(explain(error, "write to standard output")) from error
+
+
+def counters(wanted: bool) -> dict[str, object]:
+    """Return what the kernel of this host has counted, where somebody wants it."""
+    return {"counters": host_counters.read()} if wanted else {}
+
+
+def main() -> int:
+    """Run the stream; exit code 3 when a message got no answer."""
+    arguments = parser()
+    options = arguments.parse_args()
+    server = (
+        options.host or arguments.from_environment("SERVER_HOST", host, "server"),
+        options.port or arguments.from_environment("SERVER_PORT", client_port, 12_000),
+    )
+    as_json = arguments.from_environment("LOG_FORMAT", log_format, "text") == "json"
+    kept = memory() if as_json else 1
+    journal = Journal(as_json=as_json, quiet=False, fd=kept)
+    progress = Progress(options.count, shown=as_json)
+    stream: UdpStream | TcpStream
+    common = {"count": options.count, "size": options.size, "rate": options.rate}
+    if options.protocol == "udp":
+        stream = UdpStream(server, **common, wait_s=options.wait, journal=journal, progress=progress)
+    else:
+        stream = TcpStream(
+            server,
+            **common,
+            connect_s=options.connect,
+            patience_s=options.patience,
+            journal=journal,
+            progress=progress,
+        )
+    try:
+        journal.facts("start", common | counters(as_json))
+        answered = stream.run()
+        # The last line: a journal without it was cut off.
+        journal.facts("end", {"answered": answered} | counters(as_json))
+    finally:
+        if as_json:
+            hand_over(kept)
+    return Exit.OK if answered == options.count else Exit.UNANSWERED
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,127 @@
+"""Run, continued: one experiment, from set-up to evidence. What goes wrong on the way is part of it.
+
+The impairment is set for the run, and the clean network restored after it, whatever happens in between.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+from impairment import Direction
+
+from socketlab.describe.scenario import Conversation, Experiment, Program, Protocol
+from socketlab.errors import EngineError, TraceError
+from socketlab.observe import evidence, trace
+from socketlab.observe.evidence import Evidence, Sidecar
+from socketlab.run.lab import Lab
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+SLACK_S = 0.3  # beyond the longest round trip of the impairment: what the hosts take themselves
+
+# Told how far a run is: seconds, messages sent, answered, of how many.
+Told = Callable[[float, int, int, int], None]
+
+
+def run(lab: Lab, experiment: Experiment, told: Told) -> Evidence:
+    """Run an experiment on a lab that has been started for it, and return what was seen.
+
+    Raises:
+        EngineError: the impairment could not be set, or the client could not be started: nothing was
+            measured.
+    """
+    try:
+        seen = measure(lab, experiment, impair(lab, experiment), told)
+    except BaseException:
+        with undisturbed(), suppress(EngineError):  # what went wrong first is what is to be told
+            lab.restore_network()
+        raise
+    try:
+        with undisturbed():
+            lab.restore_network()
+    except EngineError as error:
+        seen = replace(seen, broken=(*seen.broken, f"the network was not restored: {error}"))
+    return seen
+
+
+def impair(lab: Lab, experiment: Experiment) -> Sidecar:
+    """Set the impairment, and return what the sidecar says then.
+
+    Raises:
+        EngineError: the sidecar cannot do it, or does something else.
+    """
+    asked = experiment.impairment
+    before = evidence.sidecar(lab.impair(str(asked.spec), asked.directions, str(asked.traffic)))
+    applied = {direction: str(spec) for direction in Direction if (spec := asked.of(direction)) is not None}
+    if before.specs != applied:
+        raise EngineError(f"asked the sidecar for {applied}, it does {dict(before.specs)}: see make logs")
+    return before
+
+
+def measure(lab: Lab, experiment: Experiment, before: Sidecar, told: Told) -> Evidence:
+    """Let the client send, and gather what everybody says of it."""
+    mark = lab.mark_log("server")
+    broken = []
+    begun = time.monotonic()
+    client = server = after = None
+    try:
+        lines = lab.client_journal(
+            client_arguments(experiment),
+            typed(experiment),
+            lambda sent, answered, of: told(time.monotonic() - begun, sent, answered, of),
+        )
+        client = trace.parse(lines)
+    except TraceError as error:
+        broken.append(f"the client: {error}")
+    try:
+        after = evidence.sidecar(lab.sidecar_now())
+    except (EngineError, TraceError) as error:
+        broken.append(f"the sidecar: {error}")
+    try:
+        server = trace.parse(lab.log_since("server", mark))
+    except (EngineError, TraceError) as error:
+        broken.append(f"the server: {error}")
+    return Evidence(client, server, before, after, tuple(broken))
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the body: an impatient second one must not leave the network broken."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def client_arguments(experiment: Experiment) -> list[str]:
+    """Return the command of the client container."""
+    stream = experiment.stream
+    wait_s = experiment.longest_round_trip_s + SLACK_S
+    if stream.program is Program.LECTURE:
+        # Longer than any answer can take, or one that is only late would be called lost.
+        timeout_s = max(stream.timeout_s, wait_s) if stream.protocol is Protocol.UDP else 60
+        return [stream.protocol, f"--timeout={timeout_s:g}"]
+    return [
+        "stream",
+        stream.protocol,
+        f"--count={stream.count}",
+        f"--size={stream.size}",
+        f"--rate={stream.rate}",
+        f"--wait={wait_s:.3f}",
+    ]
+
+
+def typed(experiment: Experiment) -> str:
+    """Return what is typed to the lecture's client: the numbered messages. To the stream: nothing."""
+    stream = experiment.stream
+    if stream.program is not Program.LECTURE:
+        return ""
+    newline = 1 if stream.protocol is Protocol.TCP else 0
+    lines = []
+    for number in range(1, stream.count + 1):
+        head = f"#{number} "
+        room = stream.size - len(head) - newline
+        lines.append(head + (LETTERS * (room // len(LETTERS) + 1))[:room])
+    return "".join(f"{line}\n" for line in Conversation(stream.protocol, tuple(lines)).lines)
