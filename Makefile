@@ -19,7 +19,7 @@ EXPERIMENT = $(call option,COUNT,count) $(call option,SIZE,size) $(call option,R
 .DEFAULT_GOAL := help
 .PHONY: help up down client-udp client-tcp lecture-udp lecture-tcp logs doctor \
 	lossy-udp lossy-tcp compare \
-	test test-fast lint bench bench-netem clean distclean ready venv
+	test test-fast test-kernel lint bench bench-netem clean distclean ready venv
 
 help: ## This list
 	@awk -F ':.*## ' '/^## / { print "\n" substr($$0, 4) } \
@@ -77,6 +77,10 @@ test: ready ## Every check and test, with the time of each stage
 
 test-fast: venv ## What needs no Docker: lint, types, unit and socket tests
 	@$(STAGES) lint types fast
+
+test-kernel: ## A kernel that has netem, beside the model and with its engine: ONLY=jitter JSON=results/kernel.json
+	@$(SETUP) ensure netem-kernel
+	@$(PYTHON) -m tests.kernel $(if $(ONLY),--only "$(ONLY)") $(if $(JSON),--json $(JSON))
 
 lint: venv ## Style and types alone
 	@$(STAGES) lint types

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from setup import base_image, compose, doctor, engine, venv
+from setup import base_image, compose, doctor, engine, netem_kernel, venv
 from setup.machine import Machine, this_machine
 from setup.shell import SetupError
 
@@ -29,6 +29,7 @@ ITEMS: dict[str, Callable[[Machine], None]] = {
     "base-image": base_image.ensure,
     "venv": venv.ensure,
     "bench": ensure_bench,
+    "netem-kernel": netem_kernel.ensure,
 }
 USUAL = ("engine", "compose", "base-image", "venv")
 
