@@ -16,7 +16,7 @@ from socketlab.describe.scenario import Conversation, Protocol, ServerProgram
 from socketlab.errors import EngineError, LabError
 from socketlab.observe import trace
 from socketlab.run.lab import PROJECT, Lab, projects
-from socketlab.show import report
+from socketlab.show import files, report
 
 INTERRUPTED = 130
 
@@ -117,17 +117,14 @@ def talk(
 
     Exit code 3: a line got no answer. 4: what became of it could not be measured.
     """
+    files.expect_writable(json)
     conversation = Conversation(protocol, tuple(lines), timeout_s=timeout)
     with closing(Lab(project, server)) as lab:
         lab.start()
         events = trace.parse(lab.talk(conversation))
     exchanges = fates.exchanges(conversation, events)
     typer.echo(report.as_text(exchanges))
-    if json is not None:
-        try:
-            json.write_text(report.as_json(conversation, exchanges), encoding="utf-8")
-        except OSError as error:
-            raise LabError(f"cannot write the result to {json}: {error.strerror}") from error
+    files.write(json, report.as_json(conversation, exchanges))
     raise typer.Exit(fates.exit_code(exchanges))
 
 

@@ -18,10 +18,10 @@ from socketlab.analyse import result
 from socketlab.analyse.result import Result, TcpResult, UdpResult
 from socketlab.describe.scenario import Experiment, Protocol, ServerProgram
 from socketlab.describe.wishes import DEFAULTS, Wishes, experiment, whole
-from socketlab.errors import LabError, ScenarioError
+from socketlab.errors import ScenarioError
 from socketlab.run import experiments
 from socketlab.run.lab import PROJECT, Lab
-from socketlab.show import experiment_report
+from socketlab.show import experiment_report, files
 from socketlab.show.progress import Progress
 from socketlab.show.terminal import Terminal, this_terminal
 
@@ -187,6 +187,7 @@ def run(
     shown: Callable[[Sequence[Result], Terminal], str],
 ) -> None:
     """Run experiments one after the other, show them, and end with the worst exit code."""
+    files.expect_writable(json)
     terminal = this_terminal()
     results = []
     with terminated_like_interrupted(), closing(Lab(project, ServerProgram.CONCURRENT)) as lab:
@@ -198,9 +199,5 @@ def run(
             finally:
                 progress.done()
     typer.echo(shown(results, terminal), color=True)
-    if json is not None:
-        try:
-            json.write_text(experiment_report.as_json(results), encoding="utf-8")
-        except OSError as error:
-            raise LabError(f"cannot write the result to {json}: {error.strerror}") from error
+    files.write(json, experiment_report.as_json(results))
     raise typer.Exit(max(each.exit_code for each in results))

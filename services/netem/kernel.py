@@ -32,6 +32,7 @@ import link
 import netlink
 import qdisc
 from impairment import Counters, Direction, Directions, Impairment, Spec, Traffic
+from impairment.request import DNS_PORT, ICMPV6_OF_THE_LINK, IGMP
 from lab.failures import Failure, explain
 from link import Link
 from netlink import Netlink
@@ -42,10 +43,7 @@ ROOT = handle(0x4E00)
 LANES = (0x6E10, 0x6E20)  # the majors of their token buckets; netem has the next
 BANDS = 1 + len(LANES)
 
-DNS = 53
-IGMP, ICMP, TCP, UDP, ICMPV6 = 2, 1, 6, 17, 58
-# Multicast membership, router and neighbour discovery: without them there is no network that could be bad.
-ICMPV6_OF_THE_LINK = (*range(130, 138), 143)
+ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 
 # Places of the filters: a set is installed beside the last one, which then is removed.
 SETS = (0x6E00, 0x6E10)
@@ -498,8 +496,8 @@ def _excluded(traffic: Traffic) -> Iterator[Match]:
     yield Match(IPV4, IGMP)
     for number in ICMPV6_OF_THE_LINK:
         yield Match(IPV6, ICMPV6, icmpv6_type=number)
-    if traffic.port is None and traffic.protocol != "icmp":
-        yield from _ports((UDP, TCP), DNS)
+    if traffic.spares_dns:
+        yield from _ports((UDP, TCP), DNS_PORT)
 
 
 def _impaired(traffic: Traffic) -> Iterator[Match]:

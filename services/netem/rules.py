@@ -23,6 +23,7 @@ from pathlib import Path
 
 import netlink
 from impairment import Direction, Directions, Traffic
+from impairment.request import DNS_PORT, ICMPV6_OF_THE_LINK, IGMP
 from lab.failures import Failure
 
 QUEUES = {Direction.EGRESS: 12_000, Direction.INGRESS: 12_001}
@@ -32,11 +33,6 @@ HOOKS = {Direction.EGRESS: ("OUTPUT", "-o"), Direction.INGRESS: ("PREROUTING", "
 
 # Marks of packets that we send: they are not impaired again; they are to come to the queue and no further.
 SENT, PROBE = 0x6E650001, 0x6E650002
-
-DNS = 53
-IGMP = 2
-# Multicast membership, router and neighbour discovery: without them there is no network that could be bad.
-ICMPV6_OF_THE_LINK = (*range(130, 138), 143)
 
 VARIANTS = ("nft", "legacy")  # where both are there, the one that today's systems use
 # On a read-only root the older commands find no place for their lock, and nobody there to keep out by it.
@@ -83,9 +79,9 @@ def _exceptions(family: Family, traffic: Traffic) -> list[str]:
         own = [f"-p ipv6-icmp -m icmp6 --icmpv6-type {number}" for number in ICMPV6_OF_THE_LINK]
     else:
         own = [f"-p {IGMP}"]
-    if traffic.port is not None or traffic.protocol == "icmp":
+    if not traffic.spares_dns:
         return own
-    return own + [match for protocol in ("udp", "tcp") for match in _port(protocol, DNS)]
+    return own + [match for protocol in ("udp", "tcp") for match in _port(protocol, DNS_PORT)]
 
 
 def _matches(family: Family, traffic: Traffic) -> list[str]:
@@ -290,7 +286,7 @@ def usable(interface: str) -> tuple[str, list[Family]]:
 def _try(variant: str, family: Family) -> str | None:
     """Put the kinds of rules that we need into a chain that nothing leads to; return why that fails."""
     rules = [
-        f"-A {PROBE_CHAIN} -p udp -m udp --dport {DNS} -j RETURN",
+        f"-A {PROBE_CHAIN} -p udp -m udp --dport {DNS_PORT} -j RETURN",
         f"-A {PROBE_CHAIN} -m mark --mark {PROBE:#x} -j NFQUEUE --queue-num 0 --queue-bypass",
     ]
     try:

@@ -415,6 +415,8 @@ class UserspaceEngine:
                 if monotonic() > give_up:
                     break
                 self._turn(check.running(), QUIET_S)
+                if missing and not check.running():
+                    check.finish()  # rules that are gone say more than a probe that does not come
             check.finish()
         finally:
             check.close()

@@ -107,6 +107,7 @@ EXPERIMENTS = pytest.mark.parametrize("command", ["lossy-udp", "lossy-tcp", "com
         pytest.param(
             ["--engine", "steam"], "engine 'steam': expected one of auto, kernel, userspace", id="engine"
         ),
+        pytest.param(["--json", "/nowhere/result.json"], "there is no folder /nowhere", id="json"),
     ],
 )
 def test_wrong_experiment_is_refused_in_one_line_before_anything_is_touched(

@@ -10,6 +10,11 @@ from .units import U64_MAX, SpecError
 Protocol = Literal["udp", "tcp", "icmp"]
 LAST_PORT = 65_535
 
+# What both engines leave alone, for without it there is no network that could be bad.
+DNS_PORT = 53
+IGMP = 2  # the protocol's number: membership of multicast groups
+ICMPV6_OF_THE_LINK = (*range(130, 138), 143)  # types: membership, routers, neighbours
+
 
 class Direction(StrEnum):
     """Of a packet, as seen by the host whose network the sidecar shares."""
@@ -56,6 +61,11 @@ class Traffic:
 
     protocol: Protocol | None = None
     port: int | None = None
+
+    @property
+    def spares_dns(self) -> bool:
+        """Whether DNS has to be left out: where a port is asked for, it is that one or none of it."""
+        return self.port is None and self.protocol != "icmp"
 
     def __str__(self) -> str:
         """Return it as `parse_traffic` reads it."""

@@ -1,0 +1,38 @@
+"""Show: results, written to a file."""
+
+import os
+from pathlib import Path
+
+from socketlab.errors import LabError, ScenarioError
+
+
+def expect_writable(path: Path | None) -> None:
+    """Check that a result can be written there, before anything is done that would be lost.
+
+    Raises:
+        ScenarioError: it is a folder, or in none, or may not be written.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise ScenarioError(f"cannot write the result to {path}: expected a file, it is a folder")
+    if not path.parent.is_dir():
+        raise ScenarioError(
+            f"cannot write the result to {path}: there is no folder {path.parent}, make it first"
+        )
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ScenarioError(f"cannot write the result to {path}: not permitted, choose another place")
+
+
+def write(path: Path | None, result: str) -> None:
+    """Write a result, if it is wanted.
+
+    Raises:
+        LabError: the system refuses.
+    """
+    if path is None:
+        return
+    try:
+        path.write_text(result, encoding="utf-8")
+    except OSError as error:
+        raise LabError(f"cannot write the result to {path}: {error.strerror}") from error

@@ -1,0 +1,44 @@
+"""Results, written to a file; and refused before a run whose result could not be written."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from socketlab.errors import LabError, ScenarioError
+from socketlab.show import files
+
+
+def test_result_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    files.expect_writable(path)
+    files.write(path, "×\n")
+    assert path.read_bytes() == "×\n".encode()
+
+
+def test_without_a_file_nothing_is_checked_or_written() -> None:
+    files.expect_writable(None)
+    files.write(None, "result")
+
+
+def test_folder_that_is_not_there_is_refused_before_the_run(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"there is no folder .*/missing, make it first"):
+        files.expect_writable(tmp_path / "missing" / "result.json")
+
+
+def test_folder_is_refused_as_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="expected a file, it is a folder"):
+        files.expect_writable(tmp_path)
+
+
+def test_place_that_may_not_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(os, "access", lambda path, mode: asked.append((path, mode)))
+    with pytest.raises(ScenarioError, match="not permitted"):
+        files.expect_writable(tmp_path / "result.json")
+    assert asked == [(tmp_path, os.W_OK)]
+
+
+def test_system_that_refuses_is_told_in_one_line() -> None:
+    with pytest.raises(LabError, match=r"^cannot write the result to /dev/full: No space left on device$"):
+        files.write(Path("/dev/full"), "result")
