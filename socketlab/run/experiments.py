@@ -75,7 +75,7 @@ def measure(lab: Lab, experiment: Experiment, before: Sidecar, told: Told) -> Ev
     except TraceError as error:
         broken.append(f"the client: {error}")
     try:
-        after = evidence.sidecar(lab.sidecar_now())
+        after = settled(lab, experiment)
     except (EngineError, TraceError) as error:
         broken.append(f"the sidecar: {error}")
     try:
@@ -83,6 +83,15 @@ def measure(lab: Lab, experiment: Experiment, before: Sidecar, told: Told) -> Ev
     except (EngineError, TraceError) as error:
         broken.append(f"the server: {error}")
     return Evidence(client, server, before, after, tuple(broken))
+
+
+def settled(lab: Lab, experiment: Experiment) -> Sidecar:
+    """Return what the sidecar says when nothing is on its way any more, or after as long as that can take."""
+    give_up = time.monotonic() + experiment.longest_round_trip_s + SLACK_S
+    while True:
+        seen = evidence.sidecar(lab.sidecar_now())
+        if not any(counters.queued for counters in seen.counters.values()) or time.monotonic() > give_up:
+            return seen
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from impairment import Counters
 
 from socketlab.analyse import result
 from socketlab.analyse.bytestream import Connection, connection
@@ -115,6 +116,11 @@ def test_broken_measurement_is_unmeasured(change: dict[str, object]) -> None:
     evidence = seen(**change)
     assert [line.fate for line in of(evidence).lines] == [Fate.ANSWERED] + [Fate.UNMEASURED] * 3
     assert result.result(Experiment(STREAM, FIVE.experiment.impairment), evidence).exit_code == 4
+
+
+def test_farewell_that_is_still_on_its_way_is_no_fault() -> None:
+    after = runs.sidecar(ingress=Counters(packets=9, queued=1), egress=Counters(packets=9, queued=2))
+    assert of(seen(after=after)).faults == ()
 
 
 def test_server_journal_that_lacks_answered_lines_is_a_fault() -> None:
