@@ -18,7 +18,8 @@ STAGES: dict[str, list[list[str]]] = {
     "fast": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/unit", "tests/socket"]],
     "bench": [[*PYTEST, "tests/bench"]],
     "impairment": [[*PYTEST, "--numprocesses=4", "--dist=worksteal", "tests/impairment"]],
-    "integration": [[*PYTEST, "tests/integration"]],
+    # A file at a time: its tests share a lab.
+    "integration": [[*PYTEST, "--numprocesses=2", "--dist=loadfile", "tests/integration"]],
 }
 
 

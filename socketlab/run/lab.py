@@ -29,6 +29,9 @@ from socketlab.errors import EngineError, TraceError
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROJECT = "socketlab"
 ROLE_LABEL = "org.socketlab.role"  # on every image of ours
+# Only containers that Compose made have this. The project's and the service's name do not tell them apart: an
+# image that Compose built hands these on to whatever is run from it, by whomever.
+MADE_BY_COMPOSE = "com.docker.compose.container-number"
 ROLES = ("server", "client", "netem")
 
 HEALTHY_WITHIN_S = 20.0
@@ -119,17 +122,38 @@ class Lab:
         """Return the environment that the lab's Compose commands need."""
         return os.environ | {"SERVER_PROGRAM": self.server_program} | variables
 
-    def _run(self, *arguments: str, **variables: str) -> None:
+    def _run(self, *arguments: str, **variables: str) -> str:
+        return self._output(
+            f"docker compose {arguments[0]}", self.compose("--progress", "quiet", *arguments), **variables
+        )
+
+    def _output(self, name: str, command: Sequence[str], **variables: str) -> str:
         done = subprocess.run(
-            self.compose("--progress", "quiet", *arguments),
-            capture_output=True,
-            text=True,
-            check=False,
-            env=self.environment(**variables),
+            command, capture_output=True, text=True, check=False, env=self.environment(**variables)
         )
         if done.returncode:
             said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
-            raise EngineError(f"docker compose {arguments[0]} failed: {said}")
+            raise EngineError(f"{name} failed: {said}")
+        return done.stdout
+
+    def build(self, **variables: str) -> None:
+        """Build the images of the lab's hosts, as far as anything in them has changed.
+
+        Not by `docker compose build`, which writes the lab's name into an image: so it would be another image
+        for each lab, and two labs in turn would have each other's hosts made anew.
+
+        Args:
+            variables: COMPOSE_PROFILES chooses the optional hosts.
+        """
+        services = json.loads(self._run("config", "--format", "json", **variables))["services"]
+        for service in services.values():
+            if "build" not in service:  # a host that somebody added: an image that is there
+                continue
+            build = service["build"]
+            command = ["docker", "build", "--quiet", "--tag", service["image"]]
+            command += ["--file", str(Path(build["context"]) / build["dockerfile"])]
+            command += [f"--build-arg={name}={value}" for name, value in build.get("args", {}).items()]
+            self._output("docker build", [*command, build["context"]])
 
     def start(self) -> None:
         """Build what changed, start the server and wait until it answers.
@@ -137,7 +161,7 @@ class Lab:
         For one that runs already nobody waits. It may be busy: the lecture's TCP server is, with one client.
         """
         before = self._running()
-        self._run("build")
+        self.build()
         self._run("up", "--detach", "--no-deps", "server")
         after = self._running()
         if not after or after != before:
@@ -154,7 +178,11 @@ class Lab:
 
     def containers(self, service: str) -> list[Container]:
         """Return the containers of a service, running or not."""
-        labels = [f"com.docker.compose.project={self.project}", f"com.docker.compose.service={service}"]
+        labels = [
+            f"com.docker.compose.project={self.project}",
+            f"com.docker.compose.service={service}",
+            MADE_BY_COMPOSE,
+        ]
         with engine_errors(f"list the containers of {service}"):
             return self._docker.containers.list(all=True, filters={"label": labels})
 
@@ -248,7 +276,7 @@ class Lab:
         # What is impaired, and when, is the experiment's affair, whatever the environment says.
         variables |= {"NETEM": "", "NETEM_DIRECTION": "both", "NETEM_TRAFFIC": "all"}
         before = self._running()
-        self._run("build", **variables)
+        self.build(**variables)
         self._run("up", "--detach", "--no-deps", "server", "netem", **variables)
         self._experimenting = variables
         if self._running() != before:
@@ -403,7 +431,7 @@ class Lab:
         lines = []
         for service in services:
             for container in self.containers(service):
-                host = f"{service}-{container.labels['com.docker.compose.container-number']}"
+                host = f"{service}-{container.labels[MADE_BY_COMPOSE]}"
                 with engine_errors(f"read the log of {host}"):
                     logged = container.logs(timestamps=True, stream=False)
                 for line in logged.decode(errors="replace").splitlines():
@@ -444,6 +472,8 @@ def projects() -> list[str]:
         found = {
             container.labels.get("com.docker.compose.project", "")
             for role in ROLES
-            for container in client.containers.list(all=True, filters={"label": f"{ROLE_LABEL}={role}"})
+            for container in client.containers.list(
+                all=True, filters={"label": [f"{ROLE_LABEL}={role}", MADE_BY_COMPOSE]}
+            )
         }
     return sorted(found - {""})

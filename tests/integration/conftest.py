@@ -27,7 +27,7 @@ def docker_compose_project_name() -> str:
 @pytest.fixture(scope="session")
 def docker_setup() -> list[str]:
     """Commands that start the lab."""
-    return ["build", "up --detach --no-deps server"]
+    return ["up --detach --no-deps server"]
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +47,7 @@ def lab(request: pytest.FixtureRequest, docker_compose_project_name: str) -> Lab
 
     # Before set-up: pytest-docker cleans up only what it has set up without an error.
     request.addfinalizer(remove)  # noqa: PT021 - what comes after a yield would not run then
+    lab.build()
     services: Services = request.getfixturevalue("docker_services")
     assert services is not None
     lab.wait_until_answering()

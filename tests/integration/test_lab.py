@@ -15,7 +15,7 @@ from socketlab.analyse.fates import Fate, exchanges
 from socketlab.describe.scenario import Conversation, Protocol, ServerProgram
 from socketlab.errors import EngineError
 from socketlab.observe.trace import parse
-from socketlab.run.lab import ROOT, Lab
+from socketlab.run.lab import ROLES, ROOT, Lab
 
 BOTH = pytest.mark.parametrize("protocol", Protocol)
 
@@ -174,6 +174,25 @@ def test_a_lab_that_cannot_start_says_why_and_leaves_nothing(
     assert left(engine, own_lab) == []
 
 
+def test_what_somebody_else_runs_from_our_images_is_not_the_labs(
+    lab: Lab, engine: docker.DockerClient
+) -> None:
+    # As every container of an image that Compose has built for this lab.
+    handed_on = {"com.docker.compose.project": lab.project, "com.docker.compose.service": "server"}
+    other = engine.containers.create("socketlab/server", labels=handed_on)
+    try:
+        assert lab.container("server").id != other.id
+    finally:
+        other.remove()
+
+
+def test_another_lab_leaves_this_one_as_it_is(lab: Lab, own_lab: Lab) -> None:
+    before = lab.container("server").id
+    own_lab.build()
+    assert compose(lab, "up", "--detach", "--no-deps", "server").returncode == 0
+    assert lab.container("server").id == before
+
+
 def test_down_leaves_nothing(own_lab: Lab, engine: docker.DockerClient) -> None:
     own_lab.start()
     assert own_lab.converse() == 0
@@ -184,7 +203,7 @@ def test_down_leaves_nothing(own_lab: Lab, engine: docker.DockerClient) -> None:
 def left(engine: docker.DockerClient, lab: Lab) -> list[str]:
     """What is on the engine of a lab."""
     mine: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={lab.project}"}
-    containers = engine.containers.list(all=True, filters=mine)
+    containers = [container for role in ROLES for container in lab.containers(role)]
     networks, volumes = engine.networks.list(filters=mine), engine.volumes.list(filters=mine)
     return [repr(thing) for thing in [*containers, *networks, *volumes]]
 

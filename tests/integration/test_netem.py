@@ -9,7 +9,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -18,7 +18,7 @@ import pytest
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
-from socketlab.run.lab import ROOT, Lab
+from socketlab.run.lab import ROLES, ROOT, Lab
 from tests.integration.hosts import Hosts
 
 IMAGE = "socketlab/netem"
@@ -125,12 +125,10 @@ class Sidecar:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def image(engine: docker.DockerClient) -> None:
+def image() -> None:
     """The sidecar's image, built."""
-    lab = Lab(f"socketlab-test-{secrets.token_hex(4)}")
-    done = Sidecar(lab, engine).compose("build", "netem")
-    lab.close()
-    assert done.returncode == 0, done.stderr
+    with closing(Lab(f"socketlab-test-{secrets.token_hex(4)}")) as lab:
+        lab.build(COMPOSE_PROFILES="impaired")
 
 
 @pytest.fixture
@@ -387,9 +385,8 @@ def test_killed_sidecar_leaves_clean_traffic_and_its_successor_a_clean_network(
 def test_lab_that_is_stopped_leaves_no_sidecar(fresh: Sidecar, engine: docker.DockerClient) -> None:
     fresh.start("loss 1%")
     fresh.lab.stop()
-    mine: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={fresh.lab.project}"}
-    assert engine.containers.list(all=True, filters=mine) == []
-    assert engine.networks.list(filters=mine) == []
+    assert [fresh.lab.containers(role) for role in ROLES] == [[], [], []]
+    assert engine.networks.list(filters={"label": f"com.docker.compose.project={fresh.lab.project}"}) == []
 
 
 # --- when its host ends
