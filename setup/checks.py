@@ -19,6 +19,7 @@ LEAST_MEMORY_GIB = 1.0
 LEAST_DISK_GIB = 2.0
 GIB = 2**30
 REGISTRY_PATIENCE_S = 5.0
+SIDECAR = "socketlab/netem"
 
 
 def system(machine: Machine) -> Fact:
@@ -117,6 +118,21 @@ def registry() -> Fact:
     if outcome.code is None:
         return Fact("registry", State.UNKNOWN, outcome.err, needed=False)
     return Fact("registry", State.MISSING, f"none answers that has {image}", needed=False)
+
+
+def impairment() -> Fact:
+    """Say by what a network can be impaired here: the sidecar tries it on a network of its own."""
+    name = "impairment"
+    if not run("docker", "image", "inspect", SIDECAR, timeout_s=docker.PATIENCE_S).ok:
+        return Fact(name, State.UNKNOWN, "to be asked when the sidecar's image is there", needed=False)
+    outcome = run("docker", "run", "--rm", "--network=none", "--cap-drop=ALL", "--cap-add=NET_ADMIN",
+                  "--cap-add=NET_RAW", "--read-only", "--tmpfs=/run", SIDECAR, "probe",
+                  timeout_s=docker.PATIENCE_S)  # fmt: skip
+    if outcome.ok:
+        return Fact(name, State.OK, outcome.out, needed=False)
+    if not outcome.out:
+        return Fact(name, State.UNKNOWN, outcome.err[:100], needed=False)
+    return Fact(name, State.MISSING, outcome.out, outcome.err.removeprefix("netem: "), needed=False)
 
 
 def c_compiler(machine: Machine) -> Fact:

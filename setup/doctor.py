@@ -29,6 +29,8 @@ def facts(machine: Machine) -> Iterator[Fact]:
         yield guarded(base_image.NAME, lambda: base_image.check(machine, registry=pulls))
     else:
         yield Fact(base_image.NAME, State.UNKNOWN, "to be asked when the engine answers", needed=False)
+    if the_engine.state is State.OK:
+        yield checks.impairment()
     yield guarded(venv.NAME, lambda: venv.check(machine))
     yield checks.c_compiler(machine)
 

@@ -80,6 +80,11 @@ def choose(wanted: str, interface: str, directions: Directions) -> tuple[Engine,
     )
 
 
+def problems(interface: str = "lo") -> dict[str, str | None]:
+    """Return for each engine why it cannot work here, or None; changes nothing."""
+    return {name: kind.probe(interface, Directions.BOTH) for name, kind in KINDS.items()}
+
+
 def _told(problems: dict[str, str]) -> str:
     return "; ".join(f"{name} does not work: {problem}" for name, problem in problems.items())
 

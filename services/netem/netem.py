@@ -7,6 +7,7 @@
     netem clear                 let the packets pass as if there were no sidecar
     netem stats                 what has been counted
     netem health                exit code 0: packets really pass through the impairment
+    netem probe                 which engines work here; changes nothing
 
 SPEC is tc-netem(8)'s language: `delay 50ms 10ms loss 10% seed 42`.
 """
@@ -78,6 +79,7 @@ def parser() -> Parser:
     for name, text in (("show", "what is impaired, and by what"), ("stats", "what has been counted")):
         command(name, text).add_argument("--json", action="store_true", help="as one line of JSON")
     command("health", "check that packets really pass through the impairment")
+    command("probe", "say which engines work here")
     return whole
 
 
@@ -118,6 +120,19 @@ def start(options: argparse.Namespace, whole: Parser) -> int:
             log_format=default("LOG_FORMAT", log_format, "text"),
         )
     )
+
+
+def probe() -> int:
+    """Say which engines work here, and if none does, what to do."""
+    import engines  # noqa: PLC0415 - as above
+
+    problems = engines.problems()
+    words = [f"{name} {f'does not work: {why}' if why else 'works'}" for name, why in problems.items()]
+    sys.stdout.write(f"{'; '.join(words)}\n")
+    if not all(problems.values()):
+        return Exit.OK
+    complain(f"netem: {engines.remedy()}")
+    return Exit.FAILED
 
 
 def request(options: argparse.Namespace) -> dict[str, str]:
@@ -170,6 +185,8 @@ def main() -> int:
     try:
         if options.command == "run":
             return start(options, whole)
+        if options.command == "probe":
+            return probe()
         answer = ask(request(options))
     except (Refused, SpecError) as error:
         complain(f"netem: {error}")

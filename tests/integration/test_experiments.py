@@ -37,9 +37,10 @@ class Command:
         self._file = folder / "result.json"
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """Start it."""
+        """Start it; Ctrl-C ends it, also where these tests run in the background and ignore that."""
         return subprocess.Popen(
-            [sys.executable, "-m", "socketlab", arguments[0], *USERSPACE, *arguments[1:],
+            ["env", "--default-signal=INT", sys.executable, "-m", "socketlab",
+             arguments[0], *USERSPACE, *arguments[1:],
              "--project", self.lab.project, "--json", str(self._file)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
         )  # fmt: skip

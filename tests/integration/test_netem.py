@@ -654,3 +654,17 @@ def test_sidecar_attaches_to_any_host_client_or_server(hosts: Hosts, attach: Att
     assert client.exec_run(command)[0] == 3
     assert sidecar.exec_run(["netem", "clear"])[0] == 0
     assert client.exec_run(command) == (0, b"HELLO\n")
+
+
+def test_probe_says_which_engines_work_on_a_network_of_its_own(engine: docker.DockerClient) -> None:
+    said = engine.containers.run(
+        "socketlab/netem",
+        "probe",
+        remove=True,
+        network_mode="none",
+        cap_drop=["ALL"],
+        cap_add=["NET_ADMIN", "NET_RAW"],
+        read_only=True,
+        tmpfs={"/run": ""},
+    )
+    assert re.fullmatch(rb"kernel (works|does not work: [^;]+); userspace works\n", said)

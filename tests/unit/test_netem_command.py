@@ -280,3 +280,37 @@ def test_command_runs_by_a_link_from_anywhere(tmp_path: Path) -> None:
     done = subprocess.run([link, "set", "lossy"], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("netem: 'lossy': expected one of limit, delay, ")
+
+
+@pytest.mark.parametrize(
+    ("problems", "code", "out", "err"),
+    [
+        pytest.param(
+            {"kernel": "no sch_netem", "userspace": None},
+            0,
+            "kernel does not work: no sch_netem; userspace works\n",
+            "",
+            id="one-works",
+        ),
+        pytest.param(
+            {"kernel": "a", "userspace": "b"},
+            1,
+            "kernel does not work: a; userspace does not work: b\n",
+            "netem: modprobe\n",
+            id="none-works",
+        ),
+    ],
+)
+def test_probe_says_which_engines_work(
+    call: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    problems: dict[str, str | None],
+    code: int,
+    out: str,
+    err: str,
+) -> None:
+    monkeypatch.setattr(engines, "problems", lambda: problems)
+    monkeypatch.setattr(engines, "remedy", lambda: "modprobe")
+    assert call("probe") == code
+    assert capfd.readouterr() == (out, err)

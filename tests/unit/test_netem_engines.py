@@ -138,3 +138,8 @@ def test_without_net_raw_the_remedy_is_not_the_kernels(system: Callable[..., Non
     system(kernel="no netem", userspace="not allowed", capabilities=without)
     with pytest.raises(Failure, match=r"may not send packets as they are: .*NET_RAW.*cap_add\)$"):
         choose("auto", "eth7", Directions.BOTH)
+
+
+def test_problems_are_those_of_every_engine(system: Callable[..., None]) -> None:
+    system(kernel="no sch_netem")
+    assert engines.problems() == {"kernel": "no sch_netem", "userspace": None}

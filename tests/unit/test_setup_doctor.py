@@ -36,6 +36,7 @@ def healthy(commands: Commands, **info: object) -> None:
             "image inspect": "echo sha256:1",
             "manifest inspect": "echo {}",
             "context inspect": "echo unix:///nowhere/docker.sock",
+            "run": "echo 'kernel works; userspace works'",
         }
     )
 
@@ -61,6 +62,7 @@ def test_doctor_on_a_healthy_machine(
         "disk",
         "cgroups",
         "forwarding",
+        "impairment",
     ):
         assert f"\nok      {name}" in f"\n{report}"
 
@@ -72,6 +74,20 @@ def test_doctor_without_make(commands: Commands, tmp_path: Path, capsys: pytest.
     report = capsys.readouterr().out
     assert "MISSING make        not on the PATH\n                    -> apt-get install make\n" in report
     assert report.endswith("cannot run here before this is mended: make.\n")
+
+
+def test_doctor_tells_by_what_networks_can_be_impaired(commands: Commands) -> None:
+    healthy(commands)
+    assert checks.impairment() == Fact("impairment", State.OK, "kernel works; userspace works", needed=False)
+    neither = "echo 'kernel does not work: a; userspace does not work: b'; echo 'netem: do this' >&2; exit 1"
+    commands.docker({"image inspect": "echo sha256:1", "run": neither})
+    found = checks.impairment()
+    assert (found.state, found.remedy) == (State.MISSING, "do this")
+    assert found.found == "kernel does not work: a; userspace does not work: b"
+    commands.docker({"image inspect": "echo sha256:1", "run": "echo 'no such runtime' >&2; exit 125"})
+    assert checks.impairment() == Fact("impairment", State.UNKNOWN, "no such runtime", needed=False)
+    commands.docker()
+    assert checks.impairment().state is State.UNKNOWN
 
 
 def test_doctor_without_c_compiler_is_content(commands: Commands, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ QUESTIONS = (
     "docker image inspect",
     "docker info",
     "docker manifest inspect",
+    "docker run --rm",  # leaves nothing
     "docker version",
     "git --version",
     "make --version",
