@@ -106,41 +106,40 @@ class AheadOf:
 
 
 @dataclass(frozen=True)
-class AtMost:
-    """A target: a value of ours does not exceed a bound (the median over the rounds)."""
+class _Bound:
+    """A target: a value of ours keeps a bound (the median over the rounds)."""
 
     text: str
     metric: str
     bound: float
     form: str
 
-    def judge(self, rows: Rows, ours: str) -> Judgement:
-        """Compare our value with the bound."""
-        value = rows[ours].medians.get(self.metric)
-        if value is None:
-            return Judgement(Verdict.UNMEASURED, "")
-        return Judgement(
-            Verdict.MET if value <= self.bound else Verdict.MISSED, self.form.format(value).strip()
-        )
-
-
-@dataclass(frozen=True)
-class AtLeast:
-    """A target: a value of ours reaches a bound (the median over the rounds)."""
-
-    text: str
-    metric: str
-    bound: float
-    form: str
+    def kept(self, value: float) -> bool:
+        """Tell whether a value keeps the bound."""
+        raise NotImplementedError
 
     def judge(self, rows: Rows, ours: str) -> Judgement:
         """Compare our value with the bound."""
         value = rows[ours].medians.get(self.metric)
         if value is None:
             return Judgement(Verdict.UNMEASURED, "")
-        return Judgement(
-            Verdict.MET if value >= self.bound else Verdict.MISSED, self.form.format(value).strip()
-        )
+        return Judgement(Verdict.MET if self.kept(value) else Verdict.MISSED, self.form.format(value).strip())
+
+
+class AtMost(_Bound):
+    """A target: a value of ours does not exceed a bound."""
+
+    def kept(self, value: float) -> bool:
+        """Tell whether a value keeps the bound."""
+        return value <= self.bound
+
+
+class AtLeast(_Bound):
+    """A target: a value of ours reaches a bound."""
+
+    def kept(self, value: float) -> bool:
+        """Tell whether a value keeps the bound."""
+        return value >= self.bound
 
 
 Target = ShareOf | AheadOf | AtMost | AtLeast
