@@ -1,6 +1,7 @@
 """From samples to medians, ratios and verdicts. No clock and no I/O."""
 
 import statistics
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -106,7 +107,7 @@ class AheadOf:
 
 
 @dataclass(frozen=True)
-class _Bound:
+class _Bound(ABC):
     """A target: a value of ours keeps a bound (the median over the rounds)."""
 
     text: str
@@ -114,9 +115,9 @@ class _Bound:
     bound: float
     form: str
 
+    @abstractmethod
     def kept(self, value: float) -> bool:
         """Tell whether a value keeps the bound."""
-        raise NotImplementedError
 
     def judge(self, rows: Rows, ours: str) -> Judgement:
         """Compare our value with the bound."""

@@ -21,11 +21,11 @@ HEADER = struct.Struct("=IHHII")  # length with this header, kind, flags, sequen
 ATTRIBUTE = struct.Struct("=HH")  # length with this header, kind
 
 ERROR, DONE = 2, 3  # kinds that every protocol has
-REQUEST, MULTI, ACK = 0x001, 0x002, 0x004
+REQUEST, ACK = 0x001, 0x004
 DUMP_INTERRUPTED = 0x010  # what was listed changed meanwhile
 CAPPED, HAS_ATTRIBUTES = 0x100, 0x200  # of an error message: without the request's body; with reasons
 DUMP = 0x300
-REPLACE, EXCLUSIVE, CREATE = 0x100, 0x200, 0x400
+EXCLUSIVE, CREATE = 0x200, 0x400
 NESTED = 0x8000  # in an attribute's kind: its value is attributes
 
 SOL_NETLINK = 270

@@ -24,7 +24,7 @@ from lab.failures import Failure
 from lab.slots import Slots, last_error
 
 PACKET, VERDICT, CONFIG, VERDICT_THROUGH = (3 << 8 | kind for kind in range(4))  # NFNL_SUBSYS_QUEUE << 8
-PACKET_HEADER, PAYLOAD = 1, 10  # attributes of a packet
+PAYLOAD = 10  # an attribute of a packet; its header comes first
 VERDICT_HEADER = 2
 COMMAND, PARAMETERS, LONGEST = 1, 2, 3  # attributes of a configuration
 BIND = 1

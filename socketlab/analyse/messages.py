@@ -92,7 +92,6 @@ class _Journals:
         self.arrival_order: list[int] = []
         self.answer_order: list[int] = []
         self.ours: set[str] = set()  # addresses that the client sent from
-        self.strays = 0
         self.stream = stream
         for event in evidence.client or ():
             self._at_client(event)
