@@ -1,6 +1,7 @@
 # What a client container does:
 #   udp [...], tcp [...]   one of the lecture's clients, with its arguments
 #   stream udp|tcp [...]   numbered messages at a rate, for experiments
+#   remote                 socket calls one by one, as somebody outside says (lab/remote.py)
 #   conversation           the lines of conversation.txt, by each protocol that the server speaks (the default)
 set -eu
 
@@ -14,10 +15,14 @@ stream)
     shift
     exec python3 stream.py "$@"
     ;;
+remote)
+    exec python3 -m lab.remote
+    ;;
 conversation)
     case "${SERVER_PROGRAM-server}" in
     udp_server) protocols=udp ;;
     tcp_server) protocols=tcp ;;
+    idle) protocols= ;;
     *) protocols='udp tcp' ;;
     esac
     for protocol in $protocols; do
@@ -25,7 +30,7 @@ conversation)
     done
     ;;
 *)
-    echo "client: expected udp, tcp, stream or conversation, got '$1'" >&2
+    echo "client: expected udp, tcp, stream, remote or conversation, got '$1'" >&2
     exit 2
     ;;
 esac

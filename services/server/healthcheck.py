@@ -20,6 +20,7 @@ SERVES = {
     "server": (SOCK_DGRAM, SOCK_STREAM),
     "udp_server": (SOCK_DGRAM,),
     "tcp_server": (SOCK_STREAM,),
+    "idle": (),
 }
 
 

@@ -17,11 +17,12 @@ class Protocol(StrEnum):
 
 
 class ServerProgram(StrEnum):
-    """What runs on the server host: the concurrent server, or one of the lecture's own loops."""
+    """What runs on the server host: the concurrent server, one of the lecture's own loops, or nothing yet."""
 
     CONCURRENT = "server"
     LECTURE_UDP = "udp_server"
     LECTURE_TCP = "tcp_server"
+    IDLE = "idle"
 
 
 class Program(StrEnum):

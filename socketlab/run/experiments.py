@@ -5,7 +5,8 @@ The impairment is set for the run, and the clean network restored after it, what
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+import typing
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -15,17 +16,30 @@ from socketlab.describe.scenario import Conversation, Experiment, Program, Proto
 from socketlab.errors import EngineError, TraceError
 from socketlab.observe import evidence, trace
 from socketlab.observe.evidence import Evidence, Sidecar
-from socketlab.run.lab import Lab
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SLACK_S = 0.3  # beyond the longest round trip of the impairment: what the hosts take themselves
+LONGEST_S = 120.0  # a client: longer than any that an experiment can ask for
 
 # Told how far a run is: seconds, messages sent, answered, of how many.
 Told = Callable[[float, int, int, int], None]
 
 
-def run(lab: Lab, experiment: Experiment, told: Told) -> Evidence:
-    """Run an experiment on a lab that has been started for it, and return what was seen.
+class Hosts(typing.Protocol):
+    """What an experiment asks of its hosts. See `Lab`, which is one, and `Stage`, which is another."""
+
+    def impair(self, spec: str, directions: str, traffic: str) -> str: ...
+    def sidecar_now(self) -> str: ...
+    def restore_network(self) -> None: ...
+    def client_journal(
+        self, arguments: Sequence[str], typed: str, told: Callable[[int, int, int], None]
+    ) -> list[str]: ...
+    def mark_log(self, service: str) -> float: ...
+    def log_since(self, service: str, mark: float) -> list[str]: ...
+
+
+def run(lab: Hosts, experiment: Experiment, told: Told) -> Evidence:
+    """Run an experiment on hosts that have been started for it, and return what was seen.
 
     Raises:
         EngineError: the impairment could not be set, or the client could not be started: nothing was
@@ -45,7 +59,7 @@ def run(lab: Lab, experiment: Experiment, told: Told) -> Evidence:
     return seen
 
 
-def impair(lab: Lab, experiment: Experiment) -> Sidecar:
+def impair(lab: Hosts, experiment: Experiment) -> Sidecar:
     """Set the impairment, and return what the sidecar says then.
 
     Raises:
@@ -59,7 +73,7 @@ def impair(lab: Lab, experiment: Experiment) -> Sidecar:
     return before
 
 
-def measure(lab: Lab, experiment: Experiment, before: Sidecar, told: Told) -> Evidence:
+def measure(lab: Hosts, experiment: Experiment, before: Sidecar, told: Told) -> Evidence:
     """Let the client send, and gather what everybody says of it."""
     mark = lab.mark_log("server")
     broken = []
@@ -85,7 +99,7 @@ def measure(lab: Lab, experiment: Experiment, before: Sidecar, told: Told) -> Ev
     return Evidence(client, server, before, after, tuple(broken))
 
 
-def settled(lab: Lab, experiment: Experiment) -> Sidecar:
+def settled(lab: Hosts, experiment: Experiment) -> Sidecar:
     """Return what the sidecar says when nothing is on its way any more, or after as long as that can take."""
     give_up = time.monotonic() + experiment.longest_round_trip_s + SLACK_S
     while True:

@@ -262,6 +262,26 @@ class Lab:
         """Return the command line of an interactive client."""
         return self.compose("--progress", "quiet", "run", "--rm", "--no-deps", "client", protocol, *arguments)
 
+    # --- hosts that are operated from outside: `socketlab.run.remote`
+
+    def command_in(self, service: str) -> list[str]:
+        """Return the command that operates the host of a service, beside what runs on it."""
+        return [
+            "docker",
+            "exec",
+            "--interactive",
+            str(self.container(service).id),
+            "python3",
+            "-m",
+            "lab.remote",
+        ]
+
+    def client_host_command(self) -> list[str]:
+        """Return the command that makes a client host and operates it, until its input ends."""
+        return self.compose(
+            "--progress", "quiet", "run", "--rm", "--no-TTY", "--no-deps", "client", "remote",
+        )  # fmt: skip
+
     # --- experiments
 
     def start_impaired(self, engine: Engine) -> None:

@@ -1,0 +1,247 @@
+"""A host operated from outside: socket calls one by one, programs, and what its kernel says.
+
+    python3 -m lab.remote          one JSON object a line on standard input, one for each on standard output
+
+Whoever shows a claim of the lecture has several hosts in hand at once: on one a socket is made, on the other
+it is seen in the list of the kernel's sockets. The calls are real ones, of this process on this host; only
+who decides about them is elsewhere.
+
+    {"id": 1, "do": "socket", "arguments": [2, 2]}              socket(AF_INET, SOCK_DGRAM): its handle
+    {"id": 2, "do": "call", "arguments": [0, "sendto", B, ["server", 12000]]}      a method of that socket
+    {"id": 3, "do": "function", "arguments": ["socket", "gethostbyname", "server"]}
+    {"id": 4, "do": "start", "arguments": [["python3", "tcp_server.py"], {}, false]}       its process id
+    ->
+    {"id": 2, "result": 5}
+    {"id": 2, "error": {"kind": "ConnectionRefusedError", "errno": 111, "text": "Connection refused"}}
+
+Bytes, B above, are {"bytes": base64}, a socket is {"socket": handle}. Each request has a thread of its own,
+so a call that blocks keeps no other waiting. With the end of the input all programs are killed, and this one
+ends.
+"""
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import threading
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+MODULES = {"os": os, "socket": socket, "time": time}
+PIECE = 65_536
+
+
+def decoded(value: Any) -> Any:
+    """Return a value of a request: bytes as bytes, and lists as tuples, for an address is one."""
+    if isinstance(value, dict):
+        return b64decode(value["bytes"]) if value.keys() == {"bytes"} else value
+    return tuple(map(decoded, value)) if isinstance(value, list) else value
+
+
+class Program:
+    """A program that runs on this host, and all that it has written."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], *, terminal: bool) -> None:
+        self._changed = threading.Condition()
+        self._written = {"output": b"", "errors": b""}
+        pipe = subprocess.PIPE
+        if terminal:
+            ours, theirs = pty.openpty()
+            # A session of its own with this as its terminal: then Ctrl-C and Ctrl-D are what people know.
+            self._process = subprocess.Popen(
+                command, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | environment,
+                start_new_session=True, preexec_fn=partial(fcntl.ioctl, theirs, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+            )  # fmt: skip
+            os.close(theirs)
+            self._keyboard = ours
+            readers = {ours: "output"}
+        else:
+            self._process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=pipe, env=os.environ | environment
+            )
+            streams = (self._process.stdin, self._process.stdout, self._process.stderr)
+            self._keyboard, output, errors = (os.dup(stream.fileno()) for stream in streams if stream)
+            for stream in streams:
+                if stream:
+                    stream.close()
+            readers = {output: "output", errors: "errors"}
+        self.pid = self._process.pid
+        self._open = len(readers)
+        for descriptor, name in readers.items():
+            threading.Thread(target=self._read, args=(descriptor, name), daemon=True).start()
+
+    def _read(self, descriptor: int, name: str) -> None:
+        piece = b"begin"
+        while piece:
+            try:
+                piece = os.read(descriptor, PIECE)
+            except OSError:  # a terminal says so that its program has gone
+                piece = b""
+            with self._changed:
+                self._written[name] += piece
+                self._open -= not piece
+                self._changed.notify_all()
+        if descriptor != self._keyboard:
+            os.close(descriptor)
+
+    def type(self, data: bytes) -> None:
+        """Write to the program's standard input; at a terminal that is the keyboard."""
+        while data:
+            data = data[os.write(self._keyboard, data) :]
+
+    def end_input(self) -> None:
+        """Close the program's standard input."""
+        os.close(self._keyboard)
+
+    def written(self, text: bytes, within_s: float) -> dict[str, Any]:
+        """Return what it has written, as soon as a text is in it, or it has ended, or the time is up."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: not self._open or any(text in all_of_it for all_of_it in self._written.values()),
+                within_s,
+            )
+            return {name: encoded(data) for name, data in self._written.items()}
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; one that has ended gets none."""
+        self._process.send_signal(number)
+
+    def wait(self, within_s: float) -> int | None:
+        """Return its exit code, negative for a signal that ended it; None: it still runs."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(within_s)
+        return None
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self._process.wait()
+
+
+SOCKETS: dict[int, socket.socket] = {}
+PROGRAMS: dict[int, Program] = {}
+HANDLES = count()
+
+
+def encoded(value: Any) -> Any:
+    """Return a result as JSON can have it."""
+    if isinstance(value, socket.socket):
+        handle = next(HANDLES)
+        SOCKETS[handle] = value
+        return {"socket": handle}
+    if isinstance(value, (bytes, bytearray)):
+        return {"bytes": b64encode(value).decode()}
+    if isinstance(value, (list, tuple)):
+        return [encoded(item) for item in value]
+    return value
+
+
+def make(family: int, kind: int) -> socket.socket:
+    """Make a socket."""
+    return socket.socket(family, kind)
+
+
+def call(handle: int, method: str, *arguments: Any) -> Any:
+    """Make a socket call."""
+    sock = SOCKETS.pop(handle) if method == "close" else SOCKETS[handle]
+    return getattr(sock, method)(*arguments)
+
+
+def function(module: str, name: str, *arguments: Any) -> Any:
+    """Call a function of a module: socket.gethostbyname, os.getuid, time.monotonic_ns, ..."""
+    return getattr(MODULES[module], name)(*arguments)
+
+
+def read(path: str) -> bytes:
+    """Return what is in a file, of /proc for the most part."""
+    return Path(path).read_bytes()
+
+
+def links(folder: str) -> dict[str, str]:
+    """Return where the links of a folder lead, as those of /proc/PID/fd do."""
+    found = {}
+    for entry in Path(folder).iterdir():
+        with suppress(FileNotFoundError):  # closed since it was listed
+            found[entry.name] = str(entry.readlink())
+    return found
+
+
+def start(command: Sequence[str], environment: Mapping[str, str], terminal: bool) -> int:
+    """Start a program, return its process id."""
+    program = Program(command, environment, terminal=terminal)
+    PROGRAMS[program.pid] = program
+    return program.pid
+
+
+def program(pid: int, method: str, *arguments: Any) -> Any:
+    """Do something with a program: type, end_input, written, signal, wait, kill."""
+    return getattr(PROGRAMS[pid], method)(*arguments)
+
+
+def reset() -> None:
+    """Close all sockets and kill all programs: as if nothing had been done on this host."""
+    while PROGRAMS:
+        PROGRAMS.popitem()[1].kill()
+    while SOCKETS:
+        SOCKETS.popitem()[1].close()
+
+
+ACTIONS: dict[str, Callable[..., Any]] = {
+    "socket": make,
+    "call": call,
+    "function": function,
+    "read": read,
+    "links": links,
+    "start": start,
+    "program": program,
+    "reset": reset,
+}
+SAYING = threading.Lock()
+
+
+def say(answer: Mapping[str, Any]) -> None:
+    """Write an answer, whole."""
+    line = json.dumps(answer).encode() + b"\n"
+    with SAYING:
+        while line:
+            line = line[os.write(1, line) :]
+
+
+def answer(request: Mapping[str, Any]) -> None:
+    """Do what is asked, and say what came of it."""
+    try:
+        result = encoded(ACTIONS[request["do"]](*map(decoded, request["arguments"])))
+    except OSError as error:
+        text = error.strerror or str(error)
+        kind = type(error).__name__
+        say({"id": request["id"], "error": {"kind": kind, "errno": error.errno, "text": text}})
+    except Exception as error:  # noqa: BLE001 - whatever it is, who asked shall know, and we go on
+        say({"id": request["id"], "error": {"kind": type(error).__name__, "errno": None, "text": str(error)}})
+    else:
+        say({"id": request["id"], "result": result})
+
+
+def main() -> None:
+    """Do as we are told until the input ends."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever operates us
+    try:
+        for line in sys.stdin.buffer:
+            threading.Thread(target=answer, args=(json.loads(line),), daemon=True).start()
+    finally:
+        reset()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""Run: the hosts of a lecture, each operated from here: a server, two clients, and the network between them.
+
+A stage knows hosts (`socketlab.run.remote`) and no Docker; `on_docker` makes one of containers. So the same
+claims are shown on other hosts, too: `tests/kernel` has a stage inside a kernel that has netem.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from socketlab.analyse.result import Result, result
+from socketlab.describe.scenario import Engine, Experiment, ServerProgram
+from socketlab.errors import EngineError
+from socketlab.run import experiments
+from socketlab.run.lab import Lab
+from socketlab.run.remote import Host, Program, named
+
+PORT = 12_000
+JSON = {"LOG_FORMAT": "json"}  # journals for programs
+READY = {
+    ServerProgram.CONCURRENT: "listen",
+    ServerProgram.LECTURE_UDP: "bind",
+    ServerProgram.LECTURE_TCP: "listen",
+}
+
+
+@dataclass
+class Stage:
+    """The hosts of a lecture.
+
+    Attributes:
+        server, client, other: the hosts; `other` is a second client.
+        sidecar: what impairs the server's network; None: it does not work here.
+        no_sidecar: why not.
+        programs: what is started in the place of a program, by its file's name: one broken on purpose.
+        seed: for what is left to chance.
+    """
+
+    server: Host
+    client: Host
+    other: Host
+    sidecar: Host | None
+    no_sidecar: str = ""
+    programs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    seed: int = 1
+    netem: tuple[str, ...] = ("netem",)
+    _journal: Program | None = None
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """All of them, the sidecar too."""
+        return (self.server, self.client, self.other, *([self.sidecar] if self.sidecar else []))
+
+    def reset(self) -> None:
+        """Close all sockets and end all programs, on every host."""
+        for host in self.hosts:
+            host.reset()
+
+    # --- programs
+
+    def start(
+        self,
+        host: Host,
+        program: str,
+        *arguments: str,
+        terminal: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> Program:
+        """Start one of the lab's programs on a host: "udp_client.py", or "client.sh" with its arguments."""
+        language = "sh" if program.endswith(".sh") else "python3"
+        command = self.programs.get(program, (language, program))
+        return host.start(*command, *arguments, terminal=terminal, environment=environment)
+
+    @contextmanager
+    def serve(
+        self, program: ServerProgram, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> Iterator[Program]:
+        """Run one of the servers on the server host, from when it is ready; then end it.
+
+        Raises:
+            EngineError: it does not start; what it says is in the message.
+        """
+        with self.start(self.server, f"{program}.py", *arguments, environment=environment) as running:
+            running.wait_for(READY[program])
+            yield running
+
+    # --- the network
+
+    def impaired(self, spec: str, directions: str = "both", traffic: str = "all") -> "Impaired":
+        """Return a context: in its body the network is impaired, and packets really pass through that.
+
+        Raises:
+            EngineError: no sidecar works here, or it refuses.
+        """
+        return Impaired(self, spec, directions, traffic)
+
+    def in_network(self, *command: str) -> str:
+        """Run a command where it may change the server's network: in the sidecar. Return what it prints.
+
+        Raises:
+            EngineError: there is no sidecar, or the command fails.
+        """
+        if self.sidecar is None:
+            raise EngineError(self.no_sidecar)
+        with self.sidecar.start(*command) as program:
+            program.end_input()
+            code = program.wait()
+            output, errors = program.written()
+        if code != 0:
+            said = (errors or output).strip().splitlines()
+            raise EngineError(f"{command[0]} failed: {said[-1] if said else f'exit code {code}'}")
+        return output
+
+    # --- experiments: what `socketlab.run.experiments` asks of hosts
+
+    def experiment(self, experiment: Experiment) -> Result:
+        """Send a numbered stream through an impairment, and return what became of each message."""
+        with self.serve(ServerProgram.CONCURRENT, environment=JSON) as self._journal:
+            return result(experiment, experiments.run(self, experiment, lambda *_: None))
+
+    def impair(self, spec: str, directions: str, traffic: str) -> str:
+        """Have the sidecar impair, check that packets pass through it, and return its counters as JSON."""
+        self.in_network(*self.netem, "set", "--direction", directions, "--traffic", traffic, *spec.split())
+        return self.sidecar_now()
+
+    def sidecar_now(self) -> str:
+        """Check that packets still pass through the impairment, and return its counters as JSON."""
+        self.in_network(*self.netem, "health")
+        return self.in_network(*self.netem, "stats", "--json")
+
+    def restore_network(self) -> None:
+        """Have the sidecar let all packets pass as they come."""
+        self.in_network(*self.netem, "clear")
+
+    def client_journal(
+        self, arguments: Sequence[str], typed: str, told: Callable[[int, int, int], None]
+    ) -> list[str]:
+        """Run a client to its end and return the lines of its journal."""
+        del told  # nobody watches
+        within_s = experiments.LONGEST_S
+        with self.start(self.client, "client.sh", *arguments, environment=JSON) as program:
+            program.type(typed)
+            program.end_input()
+            code = program.wait(within_s)
+            output, errors = program.written()
+        if code not in {0, 3}:
+            raise EngineError(f"the client failed ({code}): {errors.strip()[-300:]}")
+        return output.splitlines()
+
+    def mark_log(self, service: str) -> float:
+        """Return how many lines the server has written."""
+        del service
+        assert self._journal is not None  # noqa: S101 - `experiment` has set it
+        return float(len(self._journal.written()[0].splitlines()))
+
+    def log_since(self, service: str, mark: float) -> list[str]:
+        """Return the lines that the server has written since a mark, complete up to now.
+
+        What it writes is read as it comes. So it is sent a datagram from its own host: when that is in its
+        journal, all that came before is, too.
+        """
+        del service
+        assert self._journal is not None  # noqa: S101
+        with self.server.udp() as last:
+            last.connect(("127.0.0.1", PORT))
+            last.send(b"mark")
+            last.recv(64)
+            wanted = f'"peer": "{named(last.getsockname())}"'
+            return self._journal.wait_for(wanted).splitlines()[int(mark) :]
+
+
+@dataclass
+class Impaired:
+    """The network, impaired in the body of a `with`."""
+
+    stage: Stage
+    spec: str
+    directions: str
+    traffic: str
+
+    def __enter__(self) -> None:
+        self.stage.impair(self.spec, self.directions, self.traffic)
+
+    def __exit__(self, *_: object) -> None:
+        self.stage.restore_network()
+
+
+@contextmanager
+def on_docker(project: str, engine: Engine = Engine.AUTO, seed: int = 1) -> Iterator[Stage]:
+    """Make the hosts of containers, and remove them, whatever happens.
+
+    Raises:
+        EngineError: they cannot be made.
+    """
+    lab = Lab(project, ServerProgram.IDLE)
+    with ExitStack() as todo:
+        todo.callback(lab.close)
+        todo.callback(lab.stop)
+        no_sidecar = ""
+        try:
+            lab.start_impaired(engine)
+        except EngineError as error:
+            no_sidecar = str(error)
+            lab.start()
+        environment = lab.environment(LOG_FORMAT="text")
+
+        def host(name: str) -> Host:
+            if name in {"client", "other"}:
+                return Host(name, lab.client_host_command(), environment)
+            return Host(name, lab.command_in(name), environment)
+
+        names = ["server", "client", "other", *([] if no_sidecar else ["netem"])]
+        with ThreadPoolExecutor() as pool:
+            futures = {name: pool.submit(host, name) for name in names}
+        for future in futures.values():
+            if future.exception() is None:
+                todo.callback(future.result().close)
+        made = {name: future.result() for name, future in futures.items()}
+        yield Stage(made["server"], made["client"], made["other"], made.get("netem"), no_sidecar, seed=seed)

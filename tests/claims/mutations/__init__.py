@@ -1,0 +1,1 @@
+"""Broken worlds, by the section of the claims that they are for."""

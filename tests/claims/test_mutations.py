@@ -1,0 +1,41 @@
+"""Each claim can fail: in a world that is broken for it, it is refuted, and no other of its section."""
+
+from importlib import import_module
+from itertools import chain
+
+import pytest
+
+from socketlab.claims import registry
+from socketlab.claims.notebook import Outcome
+from socketlab.describe.claims import BY_ID
+from socketlab.run.stage import Stage
+from tests.claims.mutation import Mutation
+from tests.claims.told import told
+
+MUTATIONS: list[Mutation] = list(
+    chain.from_iterable(
+        import_module(f"tests.claims.mutations.{section}").MUTATIONS for section in registry.SECTIONS
+    )
+)
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_mutation_turns_exactly_its_claims_red(stage: Stage, mutation: Mutation) -> None:
+    module = registry.module_of(next(iter(mutation.turns_red)))
+    tried = [
+        BY_ID[claim]
+        for claim in registry.showings()
+        if claim in mutation.turns_red
+        or (registry.module_of(claim) == module and claim not in mutation.spared)
+    ]
+    with mutation.applied(stage) as broken:
+        findings = list(registry.show(broken, tried))
+    for finding in findings:
+        expected = Outcome.REFUTED if finding.claim.id in mutation.turns_red else Outcome.SHOWN
+        assert finding.outcome is expected, told(finding)
+
+
+def test_each_claim_has_a_mutation() -> None:
+    assert (
+        set(registry.showings()) - {claim for mutation in MUTATIONS for claim in mutation.turns_red} == set()
+    )
