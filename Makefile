@@ -17,7 +17,7 @@ EXPERIMENT = $(call option,COUNT,count) $(call option,SIZE,size) $(call option,R
 	$(call option,NETEM,netem) $(call option,PROGRAM,program) $(call option,JSON,json)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down client-udp client-tcp lecture-udp lecture-tcp logs doctor \
+.PHONY: help up down client-udp client-tcp lecture-udp lecture-tcp lecture claims logs doctor \
 	lossy-udp lossy-tcp compare \
 	test test-fast test-kernel lint bench bench-netem clean distclean ready venv
 
@@ -41,6 +41,12 @@ lecture-udp: ready ## The same as up, with the lecture's own UDP server
 
 lecture-tcp: ready ## The same as up, with the lecture's own TCP server: one client at a time
 	@$(RUN) up --server tcp_server
+
+lecture: ready ## The lecture's claims one by one, on hosts of their own, with the evidence: ONLY="U7 T4" SEED=1
+	@$(RUN) lecture $(ONLY) $(call option,SEED,seed) $(call option,ENGINE,engine) $(call option,JSON,json)
+
+claims: venv ## What the lecture says, claim by claim, and what would show it
+	@$(RUN) claims
 
 logs: venv ## What all hosts have logged, in order of time
 	@$(RUN) logs

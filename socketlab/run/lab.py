@@ -106,6 +106,17 @@ class Lab:
         """Close the connection to the engine; the lab goes on."""
         self._docker.close()
 
+    def machine(self) -> dict[str, str | int]:
+        """Return what the hosts run on: system, kernel, the engine's version, and the number of CPUs."""
+        with engine_errors("ask the engine what it runs on"):
+            info = self._docker.info()
+        return {
+            "system": info["OperatingSystem"],
+            "kernel": info["KernelVersion"],
+            "engine": f"Docker {info['ServerVersion']}",
+            "cpus": info["NCPU"],
+        }
+
     def compose(self, *arguments: str) -> list[str]:
         """Return the command line of a Compose command for this lab."""
         return [

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from socketlab.analyse.result import Result, result
+from socketlab.analyse.result import Network, Result, result
 from socketlab.describe.scenario import Engine, Experiment, ServerProgram
 from socketlab.errors import EngineError
+from socketlab.observe import evidence
 from socketlab.run import experiments
 from socketlab.run.lab import Lab
 from socketlab.run.remote import Host, Program, named
@@ -35,6 +36,7 @@ class Stage:
         no_sidecar: why not.
         programs: what is started in the place of a program, by its file's name: one broken on purpose.
         seed: for what is left to chance.
+        machine: what all of this runs on.
     """
 
     server: Host
@@ -44,6 +46,7 @@ class Stage:
     no_sidecar: str = ""
     programs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seed: int = 1
+    machine: Mapping[str, str | int] = field(default_factory=dict)
     netem: tuple[str, ...] = ("netem",)
     _journal: Program | None = None
 
@@ -51,6 +54,14 @@ class Stage:
     def hosts(self) -> tuple[Host, ...]:
         """All of them, the sidecar too."""
         return (self.server, self.client, self.other, *([self.sidecar] if self.sidecar else []))
+
+    @property
+    def network(self) -> Network | None:
+        """What impairs the packets, or would; None: nothing can."""
+        if self.sidecar is None:
+            return None
+        said = evidence.sidecar(self.in_network(*self.netem, "stats", "--json"))
+        return Network(said.engine, said.reason, dict(said.specs))
 
     def reset(self) -> None:
         """Close all sockets and end all programs, on every host."""
@@ -217,4 +228,12 @@ def on_docker(project: str, engine: Engine = Engine.AUTO, seed: int = 1) -> Iter
             if future.exception() is None:
                 todo.callback(future.result().close)
         made = {name: future.result() for name, future in futures.items()}
-        yield Stage(made["server"], made["client"], made["other"], made.get("netem"), no_sidecar, seed=seed)
+        yield Stage(
+            made["server"],
+            made["client"],
+            made["other"],
+            made.get("netem"),
+            no_sidecar,
+            seed=seed,
+            machine=lab.machine(),
+        )

@@ -1,12 +1,11 @@
 """Show: the result of an experiment, for people and as JSON for programs."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
-from enum import Enum
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from impairment import Impairment, Spec
+from impairment import Spec
 
 from socketlab.analyse import figures
 from socketlab.analyse.bytestream import Connection, Sample
@@ -18,6 +17,7 @@ from socketlab.analyse.messages import Message, copies, rate_reached
 from socketlab.analyse.result import Network, Result, TcpResult, UdpResult, stop_and_wait
 from socketlab.describe.scenario import Experiment, Protocol
 from socketlab.show import lessons, timeline
+from socketlab.show.data import as_data
 from socketlab.show.terminal import Colour, Terminal
 
 VERSION = 1  # of the JSON; changes when the meaning of a field does
@@ -28,26 +28,9 @@ NOUNS = {Protocol.UDP: "datagram", Protocol.TCP: "line"}
 # --- as data
 
 
-def as_data(thing: object) -> Any:
-    """Return a value as JSON has it: dataclasses become objects, an impairment is told in tc's language."""
-    if isinstance(thing, Impairment):
-        return {"spec": str(thing.spec), "directions": thing.directions, "traffic": str(thing.traffic)}
-    if is_dataclass(thing) and not isinstance(thing, type):
-        return {field.name: as_data(getattr(thing, field.name)) for field in fields(thing)}
-    if isinstance(thing, Mapping):
-        return {str(key): as_data(value) for key, value in thing.items()}
-    if isinstance(thing, list | tuple):
-        return [as_data(value) for value in thing]
-    return thing.value if isinstance(thing, Enum) else thing
-
-
 def as_json(results: Sequence[Result]) -> str:
     """Return results as JSON: a list, by protocol, for `compare` has two."""
-    told = [
-        {"protocol": result.experiment.stream.protocol, "exit_code": result.exit_code} | as_data(result)
-        for result in results
-    ]
-    return json.dumps({"version": VERSION, "results": told}, ensure_ascii=False) + "\n"
+    return json.dumps({"version": VERSION, "results": as_data(results)}, ensure_ascii=False) + "\n"
 
 
 # --- for people

@@ -1,0 +1,132 @@
+"""The commands `claims` and `lecture`: what the lecture says, and showing it."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from socketlab.claims import registry
+from socketlab.claims.notebook import Finding, Outcome
+from socketlab.describe.claims import CLAIMS, Claim
+from socketlab.describe.scenario import Engine
+from socketlab.describe.wishes import one_of, whole
+from socketlab.experiment_cli import EngineOption, terminated_like_interrupted
+from socketlab.run.stage import Stage, on_docker
+from socketlab.show import claims as shown
+from socketlab.show import files
+from socketlab.show.terminal import Colour, Terminal, this_terminal
+
+PROJECT = "socketlab-lecture"  # hosts of their own: a lab that runs is not disturbed
+REFUTED, UNMEASURED = 1, 4  # exit codes
+
+OnlyArgument = Annotated[
+    list[str] | None, typer.Argument(help="Ids of claims, as U7. [default: all]", metavar="[ID...]")
+]
+SeedOption = Annotated[
+    str, typer.Option("--seed", metavar="N", help="Repeats what is left to chance.", show_default=True)
+]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", help="Write the document of the run to this file.")
+]
+ProjectOption = Annotated[str, typer.Option("--project", help="Compose project of the hosts.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command("claims")(claims)
+    app.command("lecture")(lecture)
+
+
+def claims() -> None:
+    """List what the lecture says, claim by claim, and what shows each."""
+    typer.echo(shown.catalogue(CLAIMS, this_terminal()), color=True)
+
+
+def lecture(
+    only: OnlyArgument = None,
+    seed: SeedOption = "1",
+    engine: EngineOption = None,
+    json: JsonOption = None,
+    project: ProjectOption = PROJECT,
+) -> None:
+    """Show the claims of the lecture one by one, on hosts of their own, with the evidence.
+
+    Exit code 0: all that were tried are shown. 1: one is refuted. 4: one could not be measured.
+    """
+    files.expect_writable(json)
+    chosen = registry.chosen(only or [])
+    with made(project, engine, seed) as stage:
+        run = show(stage, chosen, this_terminal())
+    files.write(json, shown.as_json(run.document))
+    raise typer.Exit(run.exit_code)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The claims that were tried, and the document that tells of them."""
+
+    findings: Sequence[Finding]
+    document: dict[str, Any]
+
+    @property
+    def exit_code(self) -> int:
+        """A refuted claim weighs more than one that could not be measured."""
+        outcomes = {finding.outcome for finding in self.findings}
+        if Outcome.REFUTED in outcomes:
+            return REFUTED
+        return UNMEASURED if Outcome.UNMEASURED in outcomes else 0
+
+
+@contextmanager
+def made(project: str, engine: str | None, seed: str) -> Iterator[Stage]:
+    """Make the hosts, as somebody has typed it; they are gone in the end, whatever happens."""
+    wanted = one_of("engine", engine or "auto", Engine, [*Engine])
+    drawn = whole("seed", seed, 0, 2**64 - 1, "a number", "42")
+    with terminated_like_interrupted(), on_docker(project, wanted, drawn) as stage:
+        yield stage
+
+
+def show(stage: Stage, chosen: Sequence[Claim], terminal: Terminal) -> Run:
+    """Show claims, tell of each as soon as it is known, and of all in the end."""
+    begun, at = time.monotonic(), datetime.now(UTC)
+    findings: list[Finding] = []
+    section = ""
+    for number, claim in enumerate(chosen, start=1):
+        with waiting(f"{claim.id}  {number} of {len(chosen)} ..."):
+            (finding,) = registry.show(stage, [claim])
+        if claim.section != section:
+            section = claim.section
+            typer.echo(f"\n{terminal.paint(section, Colour.STRONG)}\n", color=True)
+        findings.append(finding)
+        typer.echo(f"{shown.told(finding, terminal)}\n", color=True)
+    took_s = time.monotonic() - begun
+    typer.echo(shown.summary(findings, took_s, terminal), color=True)
+    made = {
+        "at": at.isoformat(timespec="seconds"),
+        "socketlab": version("socketlab"),
+        "took_s": round(took_s, 1),
+        "seed": stage.seed,
+    }
+    return Run(findings, shown.document(findings, made, stage.machine, stage.network))
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Say at a terminal what is being waited for; the line is gone in the end."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    sys.stderr.write(text)
+    sys.stderr.flush()
+    try:
+        yield
+    finally:
+        sys.stderr.write(f"\r{'':{len(text)}}\r")
+        sys.stderr.flush()

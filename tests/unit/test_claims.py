@@ -1,0 +1,125 @@
+"""The claims of the lecture: their list, what their notebooks amount to, and how they are told."""
+
+import json
+import time
+
+import pytest
+
+from socketlab.analyse.result import Network
+from socketlab.claims import registry
+from socketlab.claims.notebook import Finding, Notebook, Outcome, finding
+from socketlab.describe.claims import BY_ID, CLAIMS
+from socketlab.errors import ScenarioError
+from socketlab.show import claims as shown
+from socketlab.show.terminal import Terminal
+
+TERMINAL = Terminal(width=60)
+
+
+def found(note: Notebook, reason: str = "", claim: str = "U3") -> Finding:
+    return finding(BY_ID[claim], note, time.monotonic(), reason)
+
+
+def noted(*holds: bool) -> Notebook:
+    note = Notebook()
+    note.do("a datagram is sent")
+    for number, one in enumerate(holds, start=1):
+        note.check(f"statement {number}", one, {"port": 12_000, "bytes": 5})
+    return note
+
+
+def test_ids_are_those_of_the_lecture() -> None:
+    counts = {"S": 7, "A": 3, "U": 9, "T": 15, "N": 2, "Q": 4}
+    assert [claim.id for claim in CLAIMS] == [
+        f"{letter}{number}" for letter, count in counts.items() for number in range(1, count + 1)
+    ]
+
+
+def test_claims_are_chosen_in_the_order_of_the_lecture() -> None:
+    assert [claim.id for claim in registry.chosen(["t4", "U7"])] == ["U7", "T4"]
+    assert registry.chosen([]) == list(CLAIMS)
+
+
+def test_unknown_claim_is_refused() -> None:
+    with pytest.raises(ScenarioError, match="expected ids of claims, as U7 or T4, got X9"):
+        registry.chosen(["U7", "X9"])
+
+
+@pytest.mark.parametrize(
+    ("holds", "reason", "outcome"),
+    [
+        pytest.param((True, True), "", Outcome.SHOWN, id="all-hold"),
+        pytest.param((True, False), "", Outcome.REFUTED, id="one-does-not"),
+        pytest.param((True,), "the engine is gone", Outcome.UNMEASURED, id="broken-off"),
+        pytest.param((False,), "the engine is gone", Outcome.REFUTED, id="refuted-then-broken-off"),
+        pytest.param((), "", Outcome.UNMEASURED, id="nothing-checked"),
+    ],
+)
+def test_outcome_of_a_notebook(holds: tuple[bool, ...], reason: str, outcome: Outcome) -> None:
+    assert found(noted(*holds), reason).outcome is outcome
+
+
+def test_finding_is_told_within_the_width() -> None:
+    note = noted(True, False)
+    note.check("a long one", holds=True, evidence={"a label": "word " * 40, "two lines": "one\ntwo"})
+    text = shown.told(found(note), TERMINAL)
+    assert max(map(len, text.splitlines())) <= TERMINAL.width
+    assert "do  a datagram is sent" in text
+    assert "✓ statement 1" in text
+    assert "✗ statement 2" in text
+    assert "REFUTED" in text
+    assert "12,000" in text
+
+
+def test_finding_is_told_in_ascii() -> None:
+    text = shown.told(found(noted(True, False)), Terminal(unicode=False))
+    assert "ok statement 1" in text
+    assert "NO statement 2" in text
+    text.encode("ascii")
+
+
+def test_evidence_does_not_move_the_cursor() -> None:
+    note = Notebook()
+    note.check("escaped", holds=True, evidence={"said": "\033[2J\rgone"})
+    assert "\033" not in shown.told(found(note), TERMINAL)
+    assert "\r" not in shown.told(found(note), TERMINAL)
+
+
+def test_summary_names_what_was_not_shown() -> None:
+    findings = [
+        found(noted(True)),
+        found(noted(False), claim="T2"),
+        found(noted(True), "no bbr here", claim="T13"),
+    ]
+    text = shown.summary(findings, 12.3, TERMINAL)
+    assert text.splitlines()[0] == "1 shown, 1 REFUTED, 1 could not be measured, in 12 s"
+    assert "T2  does not hold: statement 1" in text
+    assert "T13  no bbr here" in text
+
+
+def test_document_has_all_that_was_found() -> None:
+    note = noted(True)
+    note.figure("window", [{"t_s": 0.5, "bytes": 65_535}])
+    network = Network("userspace", "no netem", {})
+    told = shown.document([found(note), found(noted(False), claim="T2")], {"seed": 1}, {"cpus": 2}, network)
+    read = json.loads(shown.as_json(told))
+    assert (read["version"], read["kind"], read["made"], read["machine"]) == (
+        1,
+        "lecture",
+        {"seed": 1},
+        {"cpus": 2},
+    )
+    assert read["network"]["engine"] == "userspace"
+    assert [one["id"] for one in read["claims"]] == ["U3", "T2"]
+    assert read["claims"][0]["figures"] == {"window": [{"t_s": 0.5, "bytes": 65_535}]}
+    assert read["claims"][0]["checks"] == [
+        {"statement": "statement 1", "holds": True, "evidence": {"port": 12_000, "bytes": 5}}
+    ]
+    assert read["problems"] == ["T2 is refuted"]
+
+
+def test_catalogue_has_each_claim_and_its_evidence() -> None:
+    text = " ".join(shown.catalogue(CLAIMS, Terminal(width=100)).split())
+    for claim in CLAIMS:
+        assert f"{claim.id} {claim.says}" in text
+        assert claim.shown_by in text
