@@ -199,9 +199,11 @@ def test_five_thousand_datagrams_and_nothing_unexplained(experiments: Command) -
     assert delays["going"]["median"] >= 10_000_000  # never below what was asked for
 
 
-def test_tcp_brings_a_megabyte_whole_through_a_network_that_hardly_works(experiments: Command) -> None:
+def test_tcp_brings_a_megabyte_whole_through_a_bad_network(experiments: Command) -> None:
+    # TCP's time-outs double: after 60 s, a segment and eight copies of it lost in a row, the client gives up.
+    # With 9 % lost or damaged that happens to one of 1,400 segments once in 1.8 million runs.
     [result], _text = experiments(
-        "lossy-tcp", "--netem", "loss 30% reorder 25% duplicate 5% corrupt 1% delay 5ms", "--seed", "1",
+        "lossy-tcp", "--netem", "loss 8% reorder 25% duplicate 5% corrupt 1% delay 5ms", "--seed", "1",
         "--size", "20000", "--count", "50", "--rate", "1000", "--timeline", "none", within_s=600,
     )  # fmt: skip
     connection = result["connection"]
