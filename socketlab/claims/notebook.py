@@ -32,11 +32,13 @@ class Check:
 
     Attributes:
         evidence: what the kernel or the wire said, by a label for people.
+        step: after how many of the things that were done.
     """
 
     statement: str
     holds: bool
     evidence: Mapping[str, Any]
+    step: int = 0
 
 
 @dataclass
@@ -53,7 +55,7 @@ class Notebook:
 
     def check(self, statement: str, holds: bool, evidence: Mapping[str, Any]) -> None:
         """Write down whether something is as it must be, and the evidence."""
-        self.checks.append(Check(statement, bool(holds), dict(evidence)))
+        self.checks.append(Check(statement, bool(holds), dict(evidence), len(self.did)))
 
     def figure(self, name: str, data: Any) -> None:
         """Keep data for a picture or a table."""

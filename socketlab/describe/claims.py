@@ -207,14 +207,15 @@ CLAIMS = (
     ),
     Claim(
         "N1", LOOSE,
-        "The connection request goes out when the client creates its socket",
-        "what really happens: creating a socket sends nothing, connect() does",
+        "Once it says that the connection request goes out when the client creates its socket. It goes out "
+        "at connect()",
+        "after the socket is made there is nothing on the wire; with connect() the SYN is",
     ),
     Claim(
         "N2", LOOSE,
-        "The name is translated inside sendto()",
-        "what really happens: the query leaves from another socket, before the system call, which takes "
-        "addresses only",
+        "It says that the name is translated inside sendto(). In Python it is, before the system call of "
+        "that name, which takes addresses only",
+        "the query leaves from another socket, ahead of the datagram; with an address there is none",
     ),
     Claim(
         "Q1", QUESTIONS,

@@ -91,10 +91,10 @@ def catalogue(claims: Sequence[Claim], terminal: Terminal) -> str:
 def told(finding: Finding, terminal: Terminal) -> str:
     """Return what the lecture says, what was done, what was seen, and what that shows."""
     lines = _titled(finding.claim, terminal)
-    for sentence in finding.did:
-        lines += _wrapped("do", sentence, terminal)
-    for check in finding.checks:
-        lines += _checked(check, terminal)
+    for step, sentence in enumerate(("", *finding.did)):
+        lines += _wrapped("do", sentence, terminal) if sentence else []
+        for check in finding.checks:
+            lines += _checked(check, terminal) if check.step == step else []
     words, colour = WORDS[finding.outcome]
     verdict = f"{terminal.paint(words, colour)}  {finding.took_s:.1f} s"
     lines.append(f"{'':{INDENT}}{verdict}")

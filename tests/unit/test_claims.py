@@ -71,6 +71,18 @@ def test_finding_is_told_within_the_width() -> None:
     assert "12,000" in text
 
 
+def test_checks_are_told_after_what_was_done_for_them() -> None:
+    note = Notebook()
+    note.check("before all", holds=True, evidence={})
+    for number in (1, 2):
+        note.do(f"do {number}")
+        note.check(f"seen {number}", holds=True, evidence={})
+    text = shown.told(found(note), TERMINAL)
+    assert [text.index(words) for words in ("before all", "do 1", "seen 1", "do 2", "seen 2")] == sorted(
+        text.index(words) for words in ("before all", "do 1", "seen 1", "do 2", "seen 2")
+    )
+
+
 def test_finding_is_told_in_ascii() -> None:
     text = shown.told(found(noted(True, False)), Terminal(unicode=False))
     assert "ok statement 1" in text
@@ -113,7 +125,7 @@ def test_document_has_all_that_was_found() -> None:
     assert [one["id"] for one in read["claims"]] == ["U3", "T2"]
     assert read["claims"][0]["figures"] == {"window": [{"t_s": 0.5, "bytes": 65_535}]}
     assert read["claims"][0]["checks"] == [
-        {"statement": "statement 1", "holds": True, "evidence": {"port": 12_000, "bytes": 5}}
+        {"statement": "statement 1", "holds": True, "evidence": {"port": 12_000, "bytes": 5}, "step": 1}
     ]
     assert read["problems"] == ["T2 is refuted"]
 
