@@ -5,7 +5,7 @@ PYTHON ?= python3
 SETUP := $(PYTHON) -m setup
 RUN := .venv/bin/socketlab
 STAGES := .venv/bin/python -m tests.stages
-MADE := build results socketlab.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+MADE := build results captures socketlab.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # What the experiments take: COUNT=100 becomes --count '100', whatever is in it.
 quoted = '$(subst ','\'',$($(1)))'
@@ -17,7 +17,7 @@ EXPERIMENT = $(call option,COUNT,count) $(call option,SIZE,size) $(call option,R
 	$(call option,NETEM,netem) $(call option,PROGRAM,program) $(call option,JSON,json)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down client-udp client-tcp lecture-udp lecture-tcp lecture claims logs doctor \
+.PHONY: help up down client-udp client-tcp lecture-udp lecture-tcp lecture capture claims logs doctor \
 	lossy-udp lossy-tcp compare \
 	test test-fast test-kernel lint bench bench-netem clean distclean ready venv
 
@@ -44,6 +44,10 @@ lecture-tcp: ready ## The same as up, with the lecture's own TCP server: one cli
 
 lecture: ready ## The lecture's claims one by one, on hosts of their own, with the evidence: ONLY="U7 T4" SEED=1
 	@$(RUN) lecture $(ONLY) $(call option,SEED,seed) $(call option,ENGINE,engine) $(call option,JSON,json)
+
+capture: ready ## Two conversations packet by packet, and a file for Wireshark: PROTOCOL=tcp BOTH=1 LOSS=30 SEED=1
+	@$(RUN) capture $(call option,PROTOCOL,protocol) $(call option,BOTH,both) $(call option,LOSS,loss) \
+		$(call option,DELAY,delay) $(call option,SEED,seed) $(call option,ENGINE,engine) $(call option,FILE,file)
 
 claims: venv ## What the lecture says, claim by claim, and what would show it
 	@$(RUN) claims
@@ -79,6 +83,7 @@ distclean: clean ## Remove the base image too
 ## Working on it
 
 test: ready ## Every check and test, with the time of each stage
+	@$(SETUP) ensure test-tools
 	@$(STAGES)
 
 test-fast: venv ## What needs no Docker: lint, types, unit and socket tests

@@ -20,8 +20,10 @@ OUR_IMAGE = f"socketlab/base:{bootstrap.SUITE}"
 FIRST_WORD_S = 20.0
 PULL_LIMIT_S = 600.0
 
-# Python for every host; the two others for the one that impairs: 9 MB, and one to two seconds, once.
-PACKAGES = ("python3", "iproute2", "iptables")
+# Python for every host; two for the one that impairs, tcpdump for the one that captures: 11 MB, once.
+PACKAGES = ("python3", "iproute2", "iptables", "tcpdump")
+ROLE = "org.socketlab.role=base"
+PACKAGES_LABEL = "org.socketlab.packages"  # on our image: one of another list is built anew
 # As in the registry's image: no packages left behind by apt.
 APT_CLEAN = 'DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb"; };'
 
@@ -42,7 +44,13 @@ def check(machine: Machine, *, registry: bool = True) -> Fact:
     wanted = choice or REGISTRY_IMAGE
     here = docker.has_image(wanted)
     if here:
-        return Fact(NAME, State.OK, f"{wanted}{f' (by {VARIABLE})' if choice else ''}")
+        old = wanted == OUR_IMAGE and is_old()
+        if old and machine.administers_debian:
+            found = f"{wanted} was built from another list of packages"
+            return Fact(NAME, State.MISSING, found, "`make up` builds it anew", automatic=True)
+        # Where it cannot be built, an old one serves: what it lacks, the images get from Debian's mirrors.
+        by = f" (by {VARIABLE}{', an older one' if old else ''})" if choice else ""
+        return Fact(NAME, State.OK, f"{wanted}{by}")
     if here is None:
         return Fact(NAME, State.UNKNOWN, f"the engine does not say whether it has {wanted}")
     if not choice and docker.has_image(OUR_IMAGE):
@@ -53,6 +61,11 @@ def check(machine: Machine, *, registry: bool = True) -> Fact:
     automatic = buildable or (registry and choice != OUR_IMAGE)
     remedy = f"`make up` {'builds' if buildable else 'pulls'} one" if automatic else advice(machine, choice)
     return Fact(NAME, State.MISSING, f"the engine does not have {wanted}", remedy, automatic)
+
+
+def is_old() -> bool:
+    """Tell whether our image was built from another list of packages than today's."""
+    return docker.label_of(OUR_IMAGE, PACKAGES_LABEL) != " ".join(PACKAGES)
 
 
 def advice(machine: Machine, choice: str) -> str:
@@ -76,6 +89,7 @@ def ensure(machine: Machine) -> None:
     choice = chosen(machine)
     if not choice and docker.has_image(OUR_IMAGE):
         choose_ours(machine)
+        ensure(machine)  # it may be an old one
         return
     if choice != OUR_IMAGE:
         try:
@@ -120,7 +134,9 @@ def build(machine: Machine) -> None:
         clean = f"echo '{APT_CLEAN}' > \"$1/etc/apt/apt.conf.d/clean\""
         bootstrap.make(machine, NAME, OUR_IMAGE, packages, folder / "base.tar", (clean,))
         with step(NAME, "handing it to the engine with docker import"):
-            changes = ("--change=LABEL org.socketlab.role=base", '--change=CMD ["bash"]')
+            changes = (f"--change=LABEL {ROLE}",
+                       f'--change=LABEL {PACKAGES_LABEL}="{" ".join(PACKAGES)}"',
+                       '--change=CMD ["bash"]')  # fmt: skip
             apt.succeed(run("docker", "import", *changes, folder / "base.tar", OUR_IMAGE), "docker import")
 
 
@@ -135,6 +151,9 @@ def remove(machine: Machine) -> None:
         raise SetupError(f"{NAME}: the engine does not say whether it has {OUR_IMAGE}")
     if here:
         apt.succeed(run("docker", "image", "rm", OUR_IMAGE), f"docker image rm {OUR_IMAGE}")
+        # Those that were built from earlier lists of packages have no name any more.
+        earlier = f"label={ROLE}"
+        apt.succeed(run("docker", "image", "prune", "--force", "--filter", earlier), "docker image prune")
         print(f"{NAME}: removed {OUR_IMAGE}", flush=True)
     if dotenv.remove(machine.repository / ".env", VARIABLE, OUR_IMAGE):
         print(f"{NAME}: removed {VARIABLE}={OUR_IMAGE} from .env", flush=True)

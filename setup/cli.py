@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from setup import base_image, compose, doctor, engine, netem_kernel, venv
+from setup import base_image, compose, doctor, engine, netem_kernel, test_tools, venv
 from setup.machine import Machine, this_machine
 from setup.shell import SetupError
 
@@ -30,6 +30,7 @@ ITEMS: dict[str, Callable[[Machine], None]] = {
     "venv": venv.ensure,
     "bench": ensure_bench,
     "netem-kernel": netem_kernel.ensure,
+    "test-tools": test_tools.ensure,
 }
 USUAL = ("engine", "compose", "base-image", "venv")
 

@@ -91,3 +91,10 @@ def has_image(name: str) -> bool | None:
     if outcome.ok:
         return True
     return False if "no such image" in outcome.err.lower() else None
+
+
+def label_of(image: str, name: str) -> str:
+    """Return the value of an image's label, empty where it has none or cannot be asked."""
+    template = f'{{{{index .Config.Labels "{name}"}}}}'
+    outcome = run("docker", "image", "inspect", "--format", template, image, timeout_s=PATIENCE_S)
+    return outcome.out if outcome.ok else ""

@@ -4,7 +4,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 
-from setup import base_image, checks, compose, engine, venv
+from setup import base_image, checks, compose, engine, test_tools, venv
 from setup.facts import Fact, State
 from setup.machine import Machine
 
@@ -33,6 +33,7 @@ def facts(machine: Machine) -> Iterator[Fact]:
         yield checks.impairment()
     yield guarded(venv.NAME, lambda: venv.check(machine))
     yield checks.c_compiler(machine)
+    yield test_tools.check(machine)
 
 
 def guarded(name: str, check: Callable[[], Fact]) -> Fact:

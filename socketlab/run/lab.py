@@ -32,7 +32,7 @@ ROLE_LABEL = "org.socketlab.role"  # on every image of ours
 # Only containers that Compose made have this. The project's and the service's name do not tell them apart: an
 # image that Compose built hands these on to whatever is run from it, by whomever.
 MADE_BY_COMPOSE = "com.docker.compose.container-number"
-ROLES = ("server", "client", "netem")
+ROLES = ("server", "client", "netem", "capture")
 
 HEALTHY_WITHIN_S = 20.0
 CONVERSATION_WITHIN_S = 120.0
@@ -185,7 +185,12 @@ class Lab:
 
     def stop(self) -> None:
         """Stop and remove the hosts, those of every profile too, and their network."""
-        self._run("down", "--remove-orphans", "--timeout", "3", COMPOSE_PROFILES="*")
+        down = ("down", "--remove-orphans", "--timeout", "3")
+        try:
+            self._run(*down, COMPOSE_PROFILES="*")
+        except EngineError:
+            # A host that somebody runs by hand removes itself when it ends, and Compose stumbles over that.
+            self._run(*down, COMPOSE_PROFILES="*")
 
     def containers(self, service: str) -> list[Container]:
         """Return the containers of a service, running or not."""
@@ -292,6 +297,22 @@ class Lab:
         return self.compose(
             "--progress", "quiet", "run", "--rm", "--no-TTY", "--no-deps", "client", "remote",
         )  # fmt: skip
+
+    def capture_host_command(self, container: str, *, inside: bool) -> list[str]:
+        """Return the command that makes a capture host and operates it, until its input ends.
+
+        Args:
+            container: whose network it shares.
+            inside: whether it may also look behind an impairment, for which it has to set firewall rules.
+        """
+        return [
+            "env",
+            f"CAPTURE_AT=container:{container}",
+            *self.compose("--progress", "quiet", "run", "--rm", "--no-TTY", "--no-deps"),
+            *(["--cap-add", "NET_ADMIN"] if inside else []),
+            "capture",
+            "remote",
+        ]
 
     # --- experiments
 

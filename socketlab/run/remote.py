@@ -122,6 +122,11 @@ class Program:
     def _do(self, method: str, *arguments: Any) -> Any:
         return self.host.ask("program", self.pid, method, *arguments)
 
+    def _within(self, within_s: float, method: str, *arguments: Any) -> Any:
+        """Do what may take so long."""
+        future = self.host.begin("program", self.pid, method, *arguments)
+        return self.host.finished(future, within_s + LOST_S)
+
     def type(self, text: str | bytes) -> None:
         """Write to its standard input, or at its keyboard."""
         self._do("type", text.encode() if isinstance(text, str) else text)
@@ -135,7 +140,7 @@ class Program:
 
         At a terminal there is no standard error: all is output.
         """
-        said = self._do("written", text.encode(), within_s)
+        said = self._within(within_s, "written", text.encode(), within_s)
         output, errors = (_decoded(said[name]).decode(errors="replace") for name in ("output", "errors"))
         return output, errors
 
@@ -158,7 +163,7 @@ class Program:
 
     def wait(self, within_s: float = PATIENCE_S) -> int | None:
         """Return its exit code; negative: the signal that ended it; None: it still runs."""
-        return cast("int | None", self._do("wait", within_s))
+        return cast("int | None", self._within(within_s, "wait", within_s))
 
     def kill(self) -> None:
         """End it at once, and wait until it has."""

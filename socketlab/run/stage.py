@@ -16,6 +16,7 @@ from socketlab.observe import evidence
 from socketlab.run import experiments
 from socketlab.run.lab import Lab
 from socketlab.run.remote import Host, Program, named
+from socketlab.run.wire import Wire
 
 PORT = 12_000
 JSON = {"LOG_FORMAT": "json"}  # journals for programs
@@ -37,6 +38,8 @@ class Stage:
         programs: what is started in the place of a program, by its file's name: one broken on purpose.
         seed: for what is left to chance.
         machine: what all of this runs on.
+        taps: returns a capture host that shares the network of a host; of one that may also look behind an
+            impairment, or not. None: there is nothing to capture with.
     """
 
     server: Host
@@ -48,6 +51,7 @@ class Stage:
     seed: int = 1
     machine: Mapping[str, str | int] = field(default_factory=dict)
     netem: tuple[str, ...] = ("netem",)
+    taps: Callable[[Host, bool], Host] | None = None
     _journal: Program | None = None
 
     @property
@@ -123,6 +127,20 @@ class Stage:
             raise EngineError(f"{command[0]} failed: {said[-1] if said else f'exit code {code}'}")
         return output
 
+    def capture(self, host: Host, *, inside: bool = False) -> Wire:
+        """Return a context: what goes over the network at a host is captured; see `Wire`.
+
+        Args:
+            host: one of the stage's.
+            inside: also behind the impairment, which must be there before.
+
+        Raises:
+            EngineError: nothing can be captured here.
+        """
+        if self.taps is None:
+            raise EngineError("no packets can be captured on these hosts")
+        return Wire(self.taps(host, inside), host.name, inside=inside)
+
     # --- experiments: what `socketlab.run.experiments` asks of hosts
 
     def experiment(self, experiment: Experiment) -> Result:
@@ -166,19 +184,23 @@ class Stage:
         return float(len(self._journal.written()[0].splitlines()))
 
     def log_since(self, service: str, mark: float) -> list[str]:
-        """Return the lines that the server has written since a mark, complete up to now.
+        """Return the lines that the server has written since a mark, complete up to now."""
+        del service
+        assert self._journal is not None  # noqa: S101
+        return self.journal(self._journal)[int(mark) :]
+
+    def journal(self, server: Program) -> list[str]:
+        """Return the lines that a UDP server has written, complete up to now.
 
         What it writes is read as it comes. So it is sent a datagram from its own host: when that is in its
         journal, all that came before is, too.
         """
-        del service
-        assert self._journal is not None  # noqa: S101
         with self.server.udp() as last:
             last.connect(("127.0.0.1", PORT))
             last.send(b"mark")
             last.recv(64)
             wanted = f'"peer": "{named(last.getsockname())}"'
-            return self._journal.wait_for(wanted).splitlines()[int(mark) :]
+            return server.wait_for(wanted).splitlines()
 
 
 @dataclass
@@ -228,6 +250,21 @@ def on_docker(project: str, engine: Engine = Engine.AUTO, seed: int = 1) -> Iter
             if future.exception() is None:
                 todo.callback(future.result().close)
         made = {name: future.result() for name, future in futures.items()}
+
+        taps: dict[tuple[str, bool], Host] = {}
+
+        def tap(host: Host, inside: bool) -> Host:
+            """Return a host's capture host; made when it is wanted first, it stays until the end."""
+            key = (host.name, inside)
+            if key not in taps:
+                if not taps:
+                    lab.build(COMPOSE_PROFILES="capture")
+                container = str(host.function("socket", "gethostname"))  # the engine names it so
+                command = lab.capture_host_command(container, inside=inside)
+                taps[key] = Host(f"capture at {host.name}", command, environment)
+                todo.callback(taps[key].close)
+            return taps[key]
+
         yield Stage(
             made["server"],
             made["client"],
@@ -236,4 +273,5 @@ def on_docker(project: str, engine: Engine = Engine.AUTO, seed: int = 1) -> Iter
             no_sidecar,
             seed=seed,
             machine=lab.machine(),
+            taps=tap,
         )

@@ -36,3 +36,20 @@ def write(path: Path | None, result: str) -> None:
         path.write_text(result, encoding="utf-8")
     except OSError as error:
         raise LabError(f"cannot write the result to {path}: {error.strerror}") from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole, in the place of an earlier one: whoever looks sees the one or the other.
+
+    Raises:
+        LabError: the system refuses; nothing half-written is left.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        try:
+            unfinished.write_bytes(content)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise LabError(f"cannot write {path}: {error.strerror}; nothing is left of it") from error

@@ -1,5 +1,6 @@
 """Results, written to a file; and refused before a run whose result could not be written."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -42,3 +43,25 @@ def test_place_that_may_not_be_written_is_refused(tmp_path: Path, monkeypatch: p
 def test_system_that_refuses_is_told_in_one_line() -> None:
     with pytest.raises(LabError, match=r"^cannot write the result to /dev/full: No space left on device$"):
         files.write(Path("/dev/full"), "result")
+
+
+def test_file_takes_the_place_of_an_earlier_one_whole(tmp_path: Path) -> None:
+    path = tmp_path / "captured"
+    path.write_bytes(b"before")
+    files.write_bytes(path, b"after")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("captured", b"after")]
+
+
+def test_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "captured"
+    path.write_bytes(b"before")
+
+    def half(self: Path, content: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(content[:2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(LabError, match="No space left on device; nothing is left of it"):
+        files.write_bytes(path, b"after")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("captured", b"before")]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from setup import base_image, bootstrap
-from setup.base_image import OUR_IMAGE, REGISTRY_IMAGE
+from setup.base_image import OUR_IMAGE, PACKAGES, PACKAGES_LABEL, REGISTRY_IMAGE
 from setup.facts import State
 from setup.machine import Machine
 from setup.shell import SetupError
@@ -15,6 +15,8 @@ __all__ = ["commands"]  # the fixture
 
 OURS = f"image inspect --format {{{{.Id}}}} {OUR_IMAGE}"
 THEIRS = f"image inspect --format {{{{.Id}}}} {REGISTRY_IMAGE}"
+LABEL = f'image inspect --format {{{{index .Config.Labels "{PACKAGES_LABEL}"}}}} {OUR_IMAGE}'
+OURS_OF_TODAY = {OURS: "echo sha256:1", LABEL.replace('"', '\\"'): f"echo {' '.join(PACKAGES)}"}
 LINE = f"BASE_IMAGE={OUR_IMAGE}\n"
 NO_REGISTRY = "echo 'lookup registry: no such host' >&2; exit 1"
 
@@ -53,10 +55,41 @@ def test_registry_image_is_pulled(commands: Commands, tmp_path: Path) -> None:
 def test_our_image_that_is_there_needs_only_its_line(commands: Commands, tmp_path: Path) -> None:
     machine = elsewhere(tmp_path, "Linux", ("fedora",))
     (machine.repository / ".env").write_text("A=1\n", encoding="utf-8")
-    commands.docker({OURS: "echo sha256:1"})
+    commands.docker(OURS_OF_TODAY)
     base_image.ensure(machine)
     assert commands.changes == []
     assert dotenv(machine) == f"A=1\n{LINE}"
+
+
+def test_our_image_of_another_list_of_packages_is_built_anew(commands: Commands, tmp_path: Path) -> None:
+    machine = debian(tmp_path)
+    (machine.repository / ".env").write_text(LINE, encoding="utf-8")
+    builder(commands)
+    commands.docker({OURS: "echo sha256:1", LABEL.replace('"', '\\"'): "echo python3", "import": ":"})
+    fact = base_image.check(machine)
+    assert (fact.state, fact.automatic) == (State.MISSING, True)
+    base_image.ensure(machine)
+    assert [call.split()[0] for call in commands.changes] == ["mmdebstrap", "docker"]
+
+
+def test_our_image_of_another_list_of_packages_serves_where_none_can_be_built(
+    commands: Commands, tmp_path: Path
+) -> None:
+    machine = elsewhere(tmp_path, "Linux", ("fedora",))
+    (machine.repository / ".env").write_text(LINE, encoding="utf-8")
+    commands.docker({OURS: "echo sha256:1"})
+    base_image.ensure(machine)
+    assert commands.changes == []
+    assert "an older one" in base_image.check(machine).found
+
+
+def test_our_old_image_without_its_line_is_named_and_built_anew(commands: Commands, tmp_path: Path) -> None:
+    machine = debian(tmp_path)
+    builder(commands)
+    commands.docker({OURS: "echo sha256:1", "import": ":"})
+    base_image.ensure(machine)
+    assert [call.split()[0] for call in commands.changes] == ["mmdebstrap", "docker"]
+    assert dotenv(machine) == LINE
 
 
 def test_our_image_is_built_where_no_registry_answers(
@@ -64,14 +97,15 @@ def test_our_image_is_built_where_no_registry_answers(
 ) -> None:
     machine = debian(tmp_path)
     builder(commands)
-    commands.docker({"pull": NO_REGISTRY, "import": '[ -e "$4" ]'})
+    commands.docker({"pull": NO_REGISTRY, "import": '[ -e "$5" ]'})
     base_image.ensure(machine)
     pull, build, imported = commands.changes
     assert pull == f"docker pull {REGISTRY_IMAGE}"
-    assert "--variant=minbase --include=python3,iproute2,iptables " in build
+    assert f"--variant=minbase --include={','.join(PACKAGES)} " in build
     assert build.endswith("/base.tar deb http://mirror.invalid/debian trixie main")
     assert imported.endswith(f"/base.tar {OUR_IMAGE}")
     assert "--change=LABEL org.socketlab.role=base" in imported
+    assert f'--change=LABEL {PACKAGES_LABEL}="{" ".join(PACKAGES)}"' in imported
     assert dotenv(machine) == LINE
     said = capsys.readouterr().out.splitlines()
     assert said[0] == f"base-image: asking the registry for {REGISTRY_IMAGE} … failed"
@@ -130,7 +164,7 @@ def test_https_mirror_needs_certificates_in_the_image(commands: Commands, tmp_pa
     builder(commands)
     commands.docker({"import": ":"})
     base_image.build(machine)
-    assert "--include=python3,iproute2,iptables,ca-certificates" in commands.changes[0]
+    assert f"--include={','.join(PACKAGES)},ca-certificates" in commands.changes[0]
 
 
 def test_image_inherits_the_proxy_of_apt_and_nothing_else(commands: Commands) -> None:
@@ -166,9 +200,9 @@ def test_our_image_that_was_removed_is_built_again_without_asking_a_registry(
 def test_choice_stays_when_a_registry_answers_later(commands: Commands, tmp_path: Path) -> None:
     machine = debian(tmp_path)
     (machine.repository / ".env").write_text(LINE, encoding="utf-8")
-    commands.docker({OURS: "echo sha256:1", THEIRS: "echo sha256:2"})
+    commands.docker(OURS_OF_TODAY | {THEIRS: "echo sha256:2"})
     base_image.ensure(machine)
-    assert commands.calls == [f"docker {OURS}"]
+    assert commands.calls == [f"docker {OURS}", f"docker {LABEL}"]
 
 
 def test_image_of_the_users_choice_is_pulled_and_never_replaced(commands: Commands, tmp_path: Path) -> None:
@@ -252,9 +286,12 @@ def test_check_says_who_provides_it(
 def test_remove_takes_our_image_and_our_line(commands: Commands, tmp_path: Path) -> None:
     machine = debian(tmp_path)
     (machine.repository / ".env").write_text(f"A=1\n{LINE}", encoding="utf-8")
-    commands.docker({OURS: "echo sha256:1", "image rm": ":"})
+    commands.docker({OURS: "echo sha256:1", "image rm": ":", "image prune": ":"})
     base_image.remove(machine)
-    assert commands.changes == [f"docker image rm {OUR_IMAGE}"]
+    assert commands.changes == [
+        f"docker image rm {OUR_IMAGE}",
+        "docker image prune --force --filter label=org.socketlab.role=base",
+    ]
     assert dotenv(machine) == "A=1\n"
 
 

@@ -115,12 +115,12 @@ def test_root_finds_the_folders_of_the_system(
 
 def test_removals(commands: Commands, tmp_path: Path) -> None:
     machine = debian(tmp_path)
-    commands.docker({"image inspect": "echo sha256:1", "image rm": ":"})
+    commands.docker({"image inspect": "echo sha256:1", "image rm": ":", "image prune": ":"})
     (machine.repository / ".venv").mkdir()
     (machine.repository / ".venv/pyvenv.cfg").touch()
     assert cli.main(["remove-base-image"], machine) == 0
     assert cli.main(["remove-venv"], machine) == 0
-    assert commands.changes == ["docker image rm socketlab/base:trixie"]
+    assert commands.changes[0] == "docker image rm socketlab/base:trixie"
     assert not (machine.repository / ".venv").exists()
 
 

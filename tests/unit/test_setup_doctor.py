@@ -29,7 +29,8 @@ def healthy(commands: Commands, **info: object) -> None:
     """Give the machine all it needs but the environment."""
     for name in ("make", "git"):
         commands.add(name, {"--version": f"echo {name} 1.0; echo more"})
-    commands.add("cc")
+    for name in ("cc", "tshark", "chromium"):
+        commands.add(name)
     commands.docker(
         {
             "info": f"echo '{json.dumps(INFO | info)}'",

@@ -1,0 +1,179 @@
+"""What a host's programs send and receive, behind an impairment of its network: by the kernel's packet log.
+
+    python3 inside.py hold     has the packets logged until its standard input ends; says "ready"
+    python3 inside.py check    whether they still are: exit code 0, or 1 and the reason
+
+tcpdump at an interface sees what comes in before anything is lost there, and what goes out after it. Here it
+is the other way round, with either engine of the impairment:
+
+    egress    program ──► raw OUTPUT: logged ──► the impairment (a queue, or the interface's qdisc) ──► eth0
+    ingress   eth0 ──► the impairment (an ifb, or raw PREROUTING's queue) ──► mangle INPUT: logged ──► program
+
+So a packet that is lost on its way in is at eth0 and not here; one that is lost on its way out is here and
+not at eth0. `tcpdump -i nflog:12003` reads the log. It takes NET_ADMIN to set such rules, and to read it.
+
+The rules stand in chains of our own. Whoever comes after one that was killed finds and replaces them; without
+a reader they do nothing. The impairment's own rules are never touched.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from lab.failures import Exit, Failure, run
+
+GROUP = 12_003
+# Marks of packets that the impairment sends: they have been through it, or are its probes (netem/rules.py).
+SENT, PROBE = 0x6E650001, 0x6E650002
+MARKED = 0x6E650003  # ours: the recorder's mark, see capture.py
+# Threshold: each packet is handed over at once; else the kernel collects them, for up to a second.
+LOG = f"-j NFLOG --nflog-group {GROUP} --nflog-threshold 1"
+TABLES = {
+    "raw": (
+        "-A OUTPUT -o eth0 -j capture-sent",
+        f"-A capture-sent -m mark --mark {SENT:#x} -j RETURN",
+        f"-A capture-sent -m mark --mark {PROBE:#x} -j RETURN",
+        f"-A capture-sent {LOG}",
+    ),
+    "mangle": (
+        "-A INPUT -i eth0 -j capture-received",
+        # A copy of a packet on its way in, which the impairment cannot make arrive from outside.
+        f"-A INPUT -i lo -m mark --mark {SENT:#x} -j capture-received",
+        f"-A INPUT -i lo -m mark --mark {MARKED:#x} -j capture-received",
+        f"-A capture-received {LOG}",
+    ),
+}
+CHAINS = ("capture-sent", "capture-received")
+IMPAIRMENT = "netem-egress"  # the chain that it leads packets to (netem/rules.py)
+VARIANTS = ("nft", "legacy")  # as the impairment, and in its order
+SYSTEM = {"LC_ALL": "C"} | ({} if os.access("/run", os.W_OK) else {"XTABLES_LOCKFILE": os.devnull})
+
+
+def saved(variant: str, table: str) -> list[str]:
+    """Return the rules of a table."""
+    return _run([f"iptables-{variant}-save", "-t", table], "").splitlines()
+
+
+def ours(rules: list[str]) -> list[str]:
+    """Return those that are ours: in our chains, and those that lead there."""
+    return [rule for rule in rules if rule[:3] == "-A " and set(rule.split()) & set(CHAINS)]
+
+
+def change(table: str, before: list[str], wanted: tuple[str, ...]) -> str:
+    """Return what makes our rules of a table those that are wanted, in one step; empty: nothing to do."""
+    old = [rule for rule in ours(before) if rule.split()[1] not in CHAINS]  # that lead to our chains
+    there = {line.split()[0][1:] for line in before if line[:1] == ":"} & set(CHAINS)
+    needed = {rule.split()[1] for rule in wanted} & set(CHAINS)
+    if not there | needed:
+        return ""
+    lines = [f"*{table}", *(f":{chain} - [0:0]" for chain in sorted(there | needed))]  # new, or emptied
+    lines += [rule.replace("-A", "-D", 1) for rule in old]
+    # Ahead of all that is there, the impairment's too: so the last comes first.
+    lines += [rule.replace("-A", "-I", 1) for rule in reversed(wanted) if rule.split()[1] not in CHAINS]
+    lines += [rule for rule in wanted if rule.split()[1] in CHAINS]
+    lines += [f"-X {chain}" for chain in sorted(there - needed)]
+    return "\n".join([*lines, "COMMIT", ""])
+
+
+def set_rules(variant: str, tables: Mapping[str, tuple[str, ...]]) -> None:
+    """Make our rules those that are given; what an earlier one has left is gone then.
+
+    Raises:
+        Failure: the system refuses.
+    """
+    for table, wanted in tables.items():
+        text = change(table, saved(variant, table), wanted)
+        if text:
+            _run([f"iptables-{variant}-restore", "--noflush", "--wait=2"], text)
+
+
+def problem(rules: list[str], wanted: tuple[str, ...]) -> str | None:
+    """Return what is wrong with the rules of a table, None where all packets are logged."""
+    if ours(rules) != list(wanted):
+        return "its rules were changed by another program"
+    leading = [rule.split()[-1] for rule in rules if rule.startswith("-A OUTPUT ")]
+    if IMPAIRMENT in leading and leading.index(IMPAIRMENT) < leading.index(CHAINS[0]):
+        return "the impairment was set after it had begun, and takes packets first: begin it afterwards"
+    return None
+
+
+def working() -> str:
+    """Return the variant of the commands that works here, after setting the rules by it.
+
+    Raises:
+        Failure: none does; the message says why.
+    """
+    reasons = []
+    for variant in VARIANTS:
+        if shutil.which(f"iptables-{variant}-save") is None:
+            continue
+        try:
+            set_rules(variant, TABLES)
+        except Failure as failure:
+            reasons.append(str(failure))
+            set_rules_as_far_as_possible(variant)
+        else:
+            return variant
+    raise Failure(f"cannot log packets here (NFLOG): {'; '.join(reasons) or 'iptables is not installed'}")
+
+
+def set_rules_as_far_as_possible(variant: str) -> None:
+    """Take back what was set of the rules."""
+    for table in TABLES:
+        try:
+            set_rules(variant, {table: ()})
+        except Failure:
+            continue
+
+
+def hold() -> int:
+    """Have the packets logged until standard input ends."""
+    variant = working()
+    try:
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+    finally:
+        set_rules(variant, dict.fromkeys(TABLES, ()))
+    return Exit.OK
+
+
+def check() -> int:
+    """Say whether the packets are logged."""
+    found = []
+    for variant in VARIANTS:
+        tables = {table: saved(variant, table) for table in TABLES}
+        if any(map(ours, tables.values())):
+            found = [problem(rules, TABLES[table]) for table, rules in tables.items()]
+            break
+    if not found:
+        raise Failure("its rules are gone")
+    for complaint in found:
+        if complaint:
+            raise Failure(complaint)
+    return Exit.OK
+
+
+def _run(command: list[str], text: str) -> str:
+    done = subprocess.run(
+        command, input=text, capture_output=True, text=True, errors="replace", check=False,
+        env=os.environ | SYSTEM,
+    )  # fmt: skip
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if line and not line.startswith("#")]
+        raise Failure(f"{command[0]}: {lines[0] if lines else f'exit code {done.returncode}'}")
+    return done.stdout
+
+
+def main() -> int:
+    """Do what the command line says."""
+    command = {"hold": hold, "check": check}.get(sys.argv[1] if len(sys.argv) == 2 else "")
+    if command is None:
+        raise Failure("expected hold or check")
+    return command()
+
+
+if __name__ == "__main__":
+    run(main)

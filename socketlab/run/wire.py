@@ -1,0 +1,180 @@
+"""Run: a capture at a host, live: recorders on a capture host that shares its network.
+
+A mark is sent through each interface when the packets up to now are wanted: a frame of a type that is for
+experiments (IEEE 802, 0x88B5), which nobody but our own recorder understands. When the recorder says that the
+mark has come, all packets before it are in its file; the mark is not. So nothing is waited for but events.
+"""
+
+import secrets
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from socketlab.errors import EngineError, TraceError
+from socketlab.observe.packets import Packet, Reader
+from socketlab.run.remote import Host, Program, RemoteSocket
+
+INTERFACES = ("eth0", "lo")
+# Where it is seen what a host's programs send and receive, though the network there is impaired.
+INSIDE = "inside"
+PIECE = 1 << 20  # bytes
+
+# Linux's numbers: this program may run on another system than the hosts.
+AF_PACKET, SOCK_RAW, O_RDONLY = 17, 3, 0
+SOL_SOCKET, SO_MARK = 1, 36
+FOLDER = "/run"
+NANOSECONDS = "--time-stamp-precision=nano"
+# A destination and a source that no interface has: what we send reaches no program. The type of the frame.
+MARK_HEADER = bytes(12) + b"\x88\xb5"
+MARK = b"socketlab capture mark "  # as the recorder knows it: services/capture/capture.py
+# As the rules behind an impairment know them: services/capture/inside.py.
+INSIDE_MARK, INSIDE_DEVICE = 0x6E650003, ("-i", "nflog:12003")
+NOBODY_LISTENS = ("127.0.0.1", 9)  # discard
+
+
+@dataclass
+class Recorder:
+    """One place where packets are recorded.
+
+    Attributes:
+        program: on the capture host.
+        send_mark: sends a mark through that place.
+        reader: takes the file apart.
+        file: on the capture host.
+        size: of the file, as far as it was read.
+        packets: those read so far.
+    """
+
+    program: Program
+    send_mark: Callable[[bytes], None]
+    reader: Reader
+    file: str
+    size: int = 0
+    packets: list[Packet] = field(default_factory=list)
+
+    def begin(self) -> None:
+        """Wait until it records.
+
+        Raises:
+            EngineError: it does not; its own words are in the message.
+        """
+        self.program.wait_for("listening")
+
+    def update(self) -> None:
+        """Read the packets that have come up to now.
+
+        Raises:
+            TraceError: the recorder has ended, or packets came too fast for it.
+        """
+        word = secrets.token_hex(8)
+        self.send_mark(MARK + word.encode())
+        try:
+            said = self.program.wait_for(f" dropped {word}\n")
+        except EngineError as error:
+            raise TraceError(f"{self.reader.complaint} is not complete: {error}") from error
+        numbers = {what: int(number) for number, _space, what in (line.partition(" ") for line in
+                   said.splitlines()) if number.isdecimal()}  # fmt: skip
+        if dropped := numbers[f"dropped {word}"]:
+            raise TraceError(f"{self.reader.complaint} lacks {dropped} packets: they came too fast for it")
+        end = numbers[f"mark {word}"]
+        if self.size == end:
+            return
+        host = self.program.host
+        descriptor = host.function("os", "open", self.file, O_RDONLY)
+        while self.size < end:
+            piece: bytes = host.function("os", "pread", descriptor, min(PIECE, end - self.size), self.size)
+            self.size += len(piece)
+            self.packets += self.reader.feed(piece)
+        host.function("os", "close", descriptor)
+
+
+class Wire:
+    """What goes over the network at one host, from the beginning of the `with` to its end.
+
+    Args:
+        tap: the capture host, which shares the host's network.
+        where: the host's name.
+        inside: also record behind an impairment of the host's network, nearer to its programs: packets
+            leave there that are lost on the way out, and those that are lost on the way in do not arrive.
+            Their interface is "inside".
+
+    Raises:
+        EngineError: the capture does not begin.
+    """
+
+    def __init__(self, tap: Host, where: str, *, inside: bool = False) -> None:
+        self.tap, self.where = tap, where
+        self._inside = inside
+        self._todo = ExitStack()
+        self._recorders: list[Recorder] = []
+
+    def __enter__(self) -> "Wire":
+        try:
+            for interface in INTERFACES:
+                self._record(interface, ("-i", interface, NANOSECONDS), self._by_frame(interface))
+            if self._inside:
+                self._begin_inside()
+            for recorder in self._recorders:  # they have started side by side
+                recorder.begin()
+        except BaseException:
+            self._todo.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._todo.close()
+
+    def packets(self) -> list[Packet]:
+        """Return all packets up to now, in order of time.
+
+        Raises:
+            TraceError: some are missing, or cannot be read.
+        """
+        if self._inside:
+            self._check_inside()
+        for recorder in self._recorders:
+            recorder.update()
+        found = [packet for recorder in self._recorders for packet in recorder.packets]
+        return sorted(found, key=lambda packet: packet.time_ns)
+
+    def near_packets(self) -> list[Packet]:
+        """Return the packets up to now as this host's programs and system sent and received them.
+
+        With `inside` they are seen behind the impairment, else at eth0. So of two ends, matched by
+        `socketlab.analyse.journeys`, all that lies between is the network.
+
+        Raises:
+            TraceError: as with `packets`.
+        """
+        place = INSIDE if self._inside else INTERFACES[0]
+        return [packet for packet in self.packets() if packet.interface == place]
+
+    def _record(self, interface: str, options: Sequence[str], send_mark: Callable[[bytes], None]) -> None:
+        file = f"{FOLDER}/{interface}-{secrets.token_hex(4)}"
+        program = self.tap.start("capture", "record", file, *options)
+        self._todo.callback(self.tap.function, "os", "unlink", file)
+        self._todo.callback(program.wait)
+        self._todo.callback(program.signal, int(signal.SIGTERM))
+        self._recorders.append(Recorder(program, send_mark, Reader(self.where, interface), file))
+
+    def _by_frame(self, interface: str) -> Callable[[bytes], None]:
+        """Return what sends a mark through an interface."""
+        marker: RemoteSocket = self.tap.ask("socket", AF_PACKET, SOCK_RAW)
+        self._todo.callback(marker.close)
+        return lambda mark: marker.call("sendto", MARK_HEADER + mark, (interface, 0))
+
+    def _begin_inside(self) -> None:
+        rules = self.tap.start("python3", "inside.py", "hold")
+        self._todo.callback(rules.wait)
+        self._todo.callback(rules.end_input)
+        rules.wait_for("ready")
+        marker = self.tap.udp()
+        self._todo.callback(marker.close)
+        marker.setsockopt(SOL_SOCKET, SO_MARK, INSIDE_MARK)
+        self._record(INSIDE, INSIDE_DEVICE, lambda mark: marker.call("sendto", mark, NOBODY_LISTENS))
+
+    def _check_inside(self) -> None:
+        with self.tap.start("python3", "inside.py", "check") as check:
+            if check.wait() != 0:
+                raise TraceError(f"the capture inside {self.where}: {check.written()[1].strip()}")
