@@ -40,6 +40,7 @@ from typing import Any
 
 MODULES = {"os": os, "socket": socket, "time": time}
 PIECE = 65_536
+LAST_WORDS_S = 1.0  # for what a program wrote before it ended to be read
 
 
 def decoded(value: Any) -> Any:
@@ -118,10 +119,17 @@ class Program:
         self._process.send_signal(number)
 
     def wait(self, within_s: float) -> int | None:
-        """Return its exit code, negative for a signal that ended it; None: it still runs."""
-        with suppress(subprocess.TimeoutExpired):
-            return self._process.wait(within_s)
-        return None
+        """Return its exit code, negative for a signal that ended it; None: it still runs.
+
+        With the code, `written` has all that it wrote, unless a child of its own goes on and can write more.
+        """
+        try:
+            code = self._process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            return None
+        with self._changed:
+            self._changed.wait_for(lambda: not self._open, LAST_WORDS_S)
+        return code
 
     def kill(self) -> None:
         """End it at once."""

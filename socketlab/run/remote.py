@@ -174,8 +174,18 @@ class Program:
         return self.host.read(f"/proc/{self.pid}/{name}")
 
     def descriptors(self) -> dict[int, str]:
-        """Return what its descriptors are: {3: "socket:[12345]", ...}."""
-        return self.host.descriptors(self.pid)
+        """Return what its descriptors are: {3: "socket:[12345]", ...}; none, if it has ended."""
+        try:
+            return self.host.descriptors(self.pid)
+        except PermissionError:  # so says /proc of a process that has ended, and is not yet forgotten
+            if self.wait() is None:
+                raise
+            return {}
+
+    def sockets(self, protocol: str = "") -> dict[int, sockets.Row]:
+        """Return its sockets by descriptor, as its kernel lists them: TCP's from bind() or connect() on."""
+        rows = {f"socket:[{row.inode}]": row for row in self.host.sockets(protocol)}
+        return {fd: rows[what] for fd, what in sorted(self.descriptors().items()) if what in rows}
 
     def __enter__(self) -> "Program":
         return self

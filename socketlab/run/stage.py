@@ -22,7 +22,7 @@ PORT = 12_000
 JSON = {"LOG_FORMAT": "json"}  # journals for programs
 READY = {
     ServerProgram.CONCURRENT: "listen",
-    ServerProgram.LECTURE_UDP: "bind",
+    ServerProgram.LECTURE_UDP: "ready to receive",  # "bind" is also in what it says when that fails
     ServerProgram.LECTURE_TCP: "listen",
 }
 
@@ -85,7 +85,9 @@ class Stage:
         """Start one of the lab's programs on a host: "udp_client.py", or "client.sh" with its arguments."""
         language = "sh" if program.endswith(".sh") else "python3"
         command = self.programs.get(program, (language, program))
-        return host.start(*command, *arguments, terminal=terminal, environment=environment)
+        started = host.start(*command, *arguments, terminal=terminal, environment=environment)
+        started.name = program  # also of one that runs in its place
+        return started
 
     @contextmanager
     def serve(
@@ -266,12 +268,6 @@ def on_docker(project: str, engine: Engine = Engine.AUTO, seed: int = 1) -> Iter
             return taps[key]
 
         yield Stage(
-            made["server"],
-            made["client"],
-            made["other"],
-            made.get("netem"),
-            no_sidecar,
-            seed=seed,
-            machine=lab.machine(),
-            taps=tap,
-        )
+            made["server"], made["client"], made["other"], made.get("netem"), no_sidecar,
+            seed=seed, machine=lab.machine(), taps=tap,
+        )  # fmt: skip

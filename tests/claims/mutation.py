@@ -5,6 +5,7 @@ Each names the claims that it turns red. That shows of a claim that it can fail,
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ class Mutation:
         turns_red: the ids of the claims that are refuted in it; all others of its section stay shown.
         programs: files in mutations/programs that run in the place of the lab's own, by these' names.
         network: a context that breaks the network of a stage, and mends it again.
+        hosts: returns a stage with other hosts, or the same ones otherwise.
         spared: claims of the section that are not tried in it, for they take long or need what is broken,
             each with the reason.
     """
@@ -30,6 +32,7 @@ class Mutation:
     turns_red: frozenset[str]
     programs: Mapping[str, str] = field(default_factory=dict)
     network: Callable[[Stage], AbstractContextManager[None]] = lambda _stage: nullcontext()
+    hosts: Callable[[Stage], Stage] = lambda stage: stage
     spared: Mapping[str, str] = field(default_factory=dict)
 
     @contextmanager
@@ -40,7 +43,7 @@ class Mutation:
             for name, file in self.programs.items()
         }
         with self.network(stage):
-            yield replace(stage, programs=programs)
+            yield self.hosts(replace(stage, programs=programs))
 
 
 @contextmanager
@@ -55,3 +58,10 @@ def rules(stage: Stage, *commands: str) -> Iterator[None]:
     finally:
         for command in reversed(done):
             stage.in_network(*command.replace(" -A ", " -D ").replace(" -I ", " -D ").split())
+
+
+def called_by_address(stage: Stage) -> Stage:
+    """Return a stage whose server is called by its address, for it has no name."""
+    nameless = copy(stage.server)
+    nameless.name = nameless.address
+    return replace(stage, server=nameless)

@@ -1,13 +1,77 @@
 """Worlds in which claims about UDP are wrong."""
 
+from dataclasses import replace
+
+from socketlab.run.stage import Stage
 from tests.claims.mutation import Mutation, rules
+
+EXPERIMENTS = dict.fromkeys(("U7", "U8"), "it takes two seconds, and nothing that it does is other here")
+
+# In front of the rules that send packets to the sidecar; its own probes still pass through it.
+PAST = (
+    "PREROUTING -i eth0 -p udp --dport 12000 -j ACCEPT",
+    "OUTPUT -o eth0 -p udp --sport 12000 -j ACCEPT",
+)
+NETEM = f"""
+case "$1" in
+set) netem "$@"; {"; ".join(f"iptables -t raw -I {rule}" for rule in PAST)} ;;
+clear) {"; ".join(f"iptables -t raw -D {rule}" for rule in PAST)}; netem "$@" ;;
+*) netem "$@" ;;
+esac
+"""
+
+
+def not_impaired(stage: Stage) -> Stage:
+    """Return a stage whose sidecar says that it impairs, and lets all datagrams pass."""
+    return replace(stage, netem=("sh", "-ec", NETEM, "netem"))
+
 
 MUTATIONS = [
     Mutation(
-        "a network that gives each client another port",
-        frozenset({"U3"}),
+        "a client that greets before it sends",
+        frozenset({"U1"}),
+        programs={"udp_client.py": "udp_client_greets.py"},
+        spared=EXPERIMENTS,
+    ),
+    Mutation(
+        "a network that leads from another port to the server's",
+        frozenset({"U2"}),
         network=lambda stage: rules(
-            stage, "iptables -t nat -A INPUT -p udp --dport 12000 -j SNAT --to-source :40000-40001"
+            stage, "iptables -t nat -A PREROUTING -p udp --dport 12001 -j REDIRECT --to-ports 12000"
         ),
+        spared=EXPERIMENTS,
+    ),
+    Mutation(
+        "a network that gives each client another port",
+        frozenset({"U2", "U3", "U5"}),
+        network=lambda stage: rules(
+            stage, "iptables -t nat -A INPUT -p udp --dport 12000 -j SNAT --to-source :1000-1999"
+        ),
+        spared=dict.fromkeys(("U7", "U8"), "it puts the journals together by the client's port"),
+    ),
+    Mutation(
+        "clients that insist on one and the same port",
+        frozenset({"U4"}),
+        programs={"udp_client.py": "udp_client_fixed_port.py"},
+        spared=EXPERIMENTS,
+    ),
+    Mutation(
+        "a server with a socket for each client",
+        frozenset({"U6"}),
+        programs={"udp_server.py": "udp_socket_per_client.py"},
+        spared=EXPERIMENTS,
+    ),
+    Mutation("an impairment that lets all datagrams pass", frozenset({"U7", "U8"}), hosts=not_impaired),
+    Mutation(
+        "a server that takes datagrams for a stream",
+        frozenset({"U9"}),
+        programs={"udp_server.py": "udp_glues.py"},
+        spared=EXPERIMENTS,
+    ),
+    Mutation(
+        "a server with a small buffer",
+        frozenset({"U9"}),
+        programs={"udp_server.py": "udp_small_buffer.py"},
+        spared=EXPERIMENTS,
     ),
 ]

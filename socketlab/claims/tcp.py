@@ -1,0 +1,728 @@
+"""TCP: a welcoming socket, connections, and a byte stream each way."""
+
+import signal
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from errno import ENOTCONN, EPIPE, errorcode
+from itertools import takewhile
+from socket import SO_REUSEADDR, SOL_SOCKET
+from typing import Any
+
+from socketlab.claims.notebook import Notebook
+from socketlab.claims.registry import shows
+from socketlab.describe.scenario import ServerProgram
+from socketlab.observe import processes
+from socketlab.observe.sockets import Row
+from socketlab.run.remote import Address, Host, Program, RemoteSocket, expected, named
+from socketlab.run.stage import PORT, Stage
+from socketlab.run.watching import WITHIN_S, until
+
+LISTEN, ESTABLISHED = "LISTEN", "ESTABLISHED"
+NOBODY = 0  # the inode of a socket that no process has
+PIECE = 4096
+
+# What a client meets where the server, or the network, is broken. For a check, not for a traceback.
+TROUBLE = (TimeoutError, ConnectionError)
+
+Sockets = Mapping[int, Row]  # of a program: by descriptor
+
+
+# --- what a program has
+
+
+def own_sockets(program: Program) -> dict[int, Row]:
+    """Return the TCP sockets of a program, by their descriptors: none, if it has ended."""
+    with expected(PermissionError, FileNotFoundError) as ended:
+        descriptors = program.descriptors()
+    if ended:
+        return {}
+    rows = {f"socket:[{row.inode}]": row for row in program.host.sockets("tcp")}
+    return {number: rows[target] for number, target in descriptors.items() if target in rows}
+
+
+def welcoming(sockets: Sockets) -> list[Row]:
+    """Return the welcoming sockets among them."""
+    return [row for row in sockets.values() if row.state == LISTEN]
+
+
+def connections(sockets: Sockets) -> list[Row]:
+    """Return the connection sockets among them."""
+    return [row for row in sockets.values() if row.state == ESTABLISHED]
+
+
+def with_connections(program: Program, number: int) -> dict[int, Row]:
+    """Return a program's sockets, as soon as so many of them are connections."""
+    return until(lambda: own_sockets(program), lambda seen: len(connections(seen)) == number)
+
+
+def numbers(sockets: Sockets) -> dict[int, int]:
+    """Return which sockets they are, whatever their state: the kernel's number of each (inode)."""
+    return {descriptor: row.inode for descriptor, row in sockets.items()}
+
+
+def told(sockets: Sockets) -> str:
+    """Return a program's sockets for people."""
+    return listed(f"descriptor {number}: {told_row(row)}" for number, row in sorted(sockets.items()))
+
+
+def told_row(row: Row | None) -> str:
+    """Return a socket for people."""
+    if row is None:
+        return "none"
+    return f"{row.state} {row.local}" + (f" with {row.peer}" if row.state != LISTEN else "")
+
+
+def listed(words: Iterable[object]) -> str:
+    """Return a list for people."""
+    return "; ".join(map(str, words)) or "none"
+
+
+def all_listening(stage: Stage) -> list[Row]:
+    """Return the sockets that listen at the lecture's port, whosever they are."""
+    return [row for row in stage.server.sockets("tcp") if row.port == PORT and row.state == LISTEN]
+
+
+def row_at(host: Host, local: str) -> Row | None:
+    """Return the TCP socket of a host with this address, if there is one."""
+    return next((row for row in host.sockets("tcp") if row.local == local), None)
+
+
+def status(program: Program) -> str:
+    """Return /proc/PID/status of a program."""
+    return program.proc("status")
+
+
+def asleep_in(program: Program) -> str:
+    """Return what a program sleeps in: a system call with its descriptor; "" while it runs.
+
+    Where the kernel does not let us see that, or we do not know its numbers, the kernel's own function.
+    """
+    machine = program.host.function("os", "uname")[4]
+    if machine in processes.SYSTEM_CALLS:
+        with expected(PermissionError):
+            return str(processes.system_call(program.proc("syscall"), machine) or "")
+    return program.proc("wchan").strip("0\n")
+
+
+def sleeps_in_accept(asleep: str) -> bool:
+    """Tell whether that is accept()."""
+    return asleep.startswith(("accept(", "accept4(", "inet_csk_accept"))
+
+
+# --- what a client does
+
+
+def require(note: Notebook, statement: str, holds: bool, evidence: Mapping[str, Any]) -> None:
+    """Check something without which there is nothing more to see: where it does not hold, the claim ends.
+
+    Raises:
+        CannotShowError: it does not hold.
+    """
+    note.check(statement, holds, evidence)
+    if not holds:
+        note.cannot("what comes after that was not tried")
+
+
+def connect(note: Notebook, client_socket: RemoteSocket, stage: Stage) -> None:
+    """Connect to the server; where that fails, there is nothing to see of what is claimed."""
+    client_socket.settimeout(WITHIN_S)
+    with expected(*TROUBLE) as failed:
+        client_socket.connect((stage.server.name, PORT))
+    if failed:
+        require(note, "a client can connect", False, {"connect()": told_error(failed[0])})
+
+
+def answer_to(client_socket: RemoteSocket, line: bytes) -> bytes:
+    """Send a line, and return its answer, as far as one comes."""
+    answer = b""
+    with expected(*TROUBLE):
+        client_socket.sendall(line)
+        while not answer.endswith(b"\n") and (piece := client_socket.recv(PIECE)):
+            answer += piece
+    return answer
+
+
+def address_of(client_socket: RemoteSocket) -> Address:
+    """Return a client's address and port: its own, though the socket says 0.0.0.0 until it is connected."""
+    return client_socket.host.address, client_socket.getsockname()[1]
+
+
+def told_error(error: OSError) -> str:
+    """Return an error for people: "ECONNREFUSED (Connection refused)"."""
+    return f"{errorcode.get(error.errno or 0, type(error).__name__)} ({error.strerror or error})"
+
+
+def text(*data: bytes) -> str:
+    """Return what was sent or received, for people."""
+    return listed(repr(piece)[1:] for piece in data)
+
+
+# --- the claims
+
+
+@shows("T1")
+def server_must_listen_first(stage: Stage, note: Notebook) -> None:
+    """The server must be up and listening first."""
+
+    def try_to_connect() -> tuple[OSError | None, dict[str, str]]:
+        """Return what connect() raises, and the evidence."""
+        with stage.client.tcp() as client_socket, expected(*TROUBLE) as caught:
+            client_socket.settimeout(WITHIN_S)
+            client_socket.connect((stage.server.name, PORT))
+        error = caught[0] if caught else None
+        return error, {
+            "connect() at the client": told_error(error) if error else "a connection",
+            "listening at the server": listed(row.local for row in all_listening(stage)),
+        }
+
+    note.do(f"a client calls connect() while no program on the server host has port {PORT}")
+    error, evidence = try_to_connect()
+    refused = isinstance(error, ConnectionRefusedError)
+    require(note, "the server's host refuses the connection", refused, evidence)
+
+    note.do("the lecture's client is started, too early")
+    with stage.start(stage.client, "tcp_client.py", stage.server.name, "--timeout", "1") as client:
+        code = client.wait(WITHIN_S)
+        _output, complaint = client.written()
+    require(
+        note,
+        "the client cannot do without the server: it ends with an error, and says why",
+        code == 1 and "Connection refused" in complaint,
+        {"its exit code": code, "it says": complaint.strip()},
+    )
+
+    note.do(f"a socket on the server host is bound to port {PORT}, and does not listen yet")
+    with stage.server.tcp() as welcoming_socket:
+        # Where connections of this port were just closed, it could not have it otherwise.
+        welcoming_socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        welcoming_socket.bind(("", PORT))
+        error, evidence = try_to_connect()
+        refused = isinstance(error, ConnectionRefusedError)
+        note.check("to be bound is not enough: it is refused again", refused, evidence)
+        note.do("now that socket listens")
+        welcoming_socket.listen()
+        error, evidence = try_to_connect()
+        note.check("from then on the same call makes a connection", error is None, evidence)
+
+    note.do("the lecture's server is started, and then a client connects")
+    with stage.serve(ServerProgram.LECTURE_TCP), stage.client.tcp() as client_socket:
+        connect(note, client_socket, stage)
+        answer = answer_to(client_socket, b"now?\n")
+        note.check("now that the server is up, it is served", answer == b"NOW?\n", {"answer": text(answer)})
+
+
+@shows("T2")
+def server_has_a_welcoming_socket(stage: Stage, note: Notebook) -> None:
+    """The server has a welcoming (listening) socket."""
+    note.do("the sockets of the server's host are listed: before the lecture's server is started, and after")
+    before = all_listening(stage)
+    with stage.serve(ServerProgram.LECTURE_TCP) as server:
+        rows, sockets = all_listening(stage), own_sockets(server)
+    note.check(
+        f"with the server there is one socket in state LISTEN on port {PORT}, and before it there was none",
+        not before and len(rows) == 1,
+        {
+            "listening before": listed(row.local for row in before),
+            "listening after": listed(row.local for row in rows),
+        },
+    )
+    note.check(
+        "it is the server's: the program has a descriptor that is this very socket, and no other socket",
+        bool(rows) and list(numbers(sockets).values()) == [row.inode for row in rows],
+        {
+            "number of the listening socket (inode)": listed(row.inode for row in rows),
+            "sockets of the process": listed(
+                f"descriptor {number}: socket {inode}" for number, inode in numbers(sockets).items()
+            ),
+        },
+    )
+    note.check(
+        "it has no other end: it is for clients in general",
+        bool(rows) and all(row.peer == "0.0.0.0:0" for row in rows),
+        {"its other end": listed(row.peer for row in rows)},
+    )
+    after = all_listening(stage)
+    note.check("it goes with the program", not after, {"listening": listed(row.local for row in after)})
+
+
+@shows("T3")
+def accept_blocks(stage: Stage, note: Notebook) -> None:
+    """accept() blocks until a client comes."""
+    note.do("the lecture's server is started; no client comes")
+    with stage.serve(ServerProgram.LECTURE_TCP) as server:
+        asleep = until(lambda: asleep_in(server), sleeps_in_accept)
+        now = status(server)
+        require(
+            note,
+            "the process sleeps in the system call accept()",
+            sleeps_in_accept(asleep),
+            {"/proc/PID/syscall": asleep, "state": processes.state(now)},
+        )
+        note.do("packets reach that host: ten clients connect to another program there, at another port")
+        with stage.server.tcp(0) as elsewhere:
+            for _ in range(10):
+                with stage.client.tcp() as client_socket:
+                    client_socket.connect((stage.server.name, elsewhere.getsockname()[1]))
+        later, asleep, before = status(server), asleep_in(server), own_sockets(server)
+        times = [processes.waits(now), processes.waits(later)]
+        note.check(
+            "meanwhile it has not woken a single time",
+            times[0] == times[1] and sleeps_in_accept(asleep),
+            {
+                "times that it went to sleep": "{} before, {} after".format(*times),
+                "/proc/PID/syscall": asleep,
+            },
+        )
+        note.do("a client connects")
+        with stage.client.tcp() as client_socket:
+            connect(note, client_socket, stage)
+            after = with_connections(server, 1)
+            note.check(
+                "that wakes it: accept() has returned a connection, a descriptor that was not there before",
+                len(connections(after)) == len(after.keys() - before.keys()) == 1,
+                {"sockets before": told(before), "sockets after": told(after)},
+            )
+
+
+@shows("T4")
+def systems_shake_hands(stage: Stage, note: Notebook) -> None:
+    """connect() starts the handshake, and the operating systems make it."""
+    with (
+        stage.serve(ServerProgram.LECTURE_TCP) as server,
+        stage.capture(stage.server) as wire,
+        stage.client.tcp() as client_socket,
+        stage.other.tcp() as other_socket,
+    ):
+        asleep = until(lambda: asleep_in(server), sleeps_in_accept)
+        require(note, "the server waits for clients", sleeps_in_accept(asleep), {"/proc/PID/syscall": asleep})
+        note.do("the server program is stopped (SIGSTOP): it cannot do anything")
+        server.signal(signal.SIGSTOP)
+        stopped = until(lambda: status(server), is_stopped)
+        before = own_sockets(server)
+
+        note.do("a client calls connect(), and sends some words")
+        connect(note, client_socket, stage)
+        with expected(OSError):  # without a connection; that is said already
+            client_socket.sendall(b"no end yet")  # so the server will not close this connection
+        mine = named(address_of(client_socket))
+        row = until(lambda: row_at(stage.client, mine), lambda row: row and not row.unsent)
+        require(
+            note,
+            "it is connected, and the server's operating system has acknowledged the words",
+            row is not None and row.state == ESTABLISHED and not row.unsent,
+            {"the client's socket": told_row(row), "bytes not acknowledged": row.unsent if row else "?"},
+        )
+
+        note.do("another client begins a connect() that does not wait, and makes no call after it")
+        other_socket.settimeout(0)
+        with expected(BlockingIOError, *TROUBLE) as begun:
+            other_socket.connect((stage.server.name, PORT))
+        others = named(address_of(other_socket))
+        row = until(lambda: row_at(stage.other, others), lambda row: row and row.state == ESTABLISHED)
+        require(
+            note,
+            "its operating system brings the handshake to its end",
+            row is not None and row.state == ESTABLISHED,
+            {
+                "connect()": told_error(begun[0]) if begun else "done",
+                "the socket a moment later": told_row(row),
+            },
+        )
+
+        meanwhile, sockets = status(server), own_sockets(server)
+        note.check(
+            "the server program had no part in it: it stands still, and has no connection yet",
+            is_stopped(meanwhile)
+            and processes.waits(meanwhile) == processes.waits(stopped)
+            and numbers(sockets) == numbers(before),
+            {"state": processes.state(meanwhile), "its sockets": told(sockets)},
+        )
+        packets = [packet for packet in wire.packets() if packet.protocol == "tcp"]
+        for who, address in (("first", mine), ("other", others)):
+            its = [packet for packet in packets if address in {packet.source, packet.destination}]
+            before_data = list(takewhile(lambda packet: not packet.payload, its))
+            note.check(
+                f"on the wire the {who} client's connection begins with SYN, SYN-ACK, ACK, and nothing else",
+                [(set(packet.flags), packet.source == address) for packet in before_data]
+                == [({"SYN"}, True), ({"SYN", "ACK"}, False), ({"ACK"}, True)],
+                {
+                    f"packet {number}": f"{'-'.join(sorted(packet.flags, reverse=True))} from {packet.source}"
+                    for number, packet in enumerate(before_data, 1)
+                },
+            )
+
+        note.do("the server program goes on (SIGCONT)")
+        server.signal(signal.SIGCONT)
+        after = until(lambda: own_sockets(server), connections)
+        note.check("only now accept() returns", bool(connections(after)), {"its sockets": told(after)})
+
+
+def is_stopped(status_: str) -> bool:
+    """Tell from /proc/PID/status whether a process is stopped by a signal."""
+    return processes.state(status_).startswith("T")
+
+
+@shows("T5")
+def accept_returns_a_new_socket(stage: Stage, note: Notebook) -> None:
+    """accept() returns a new socket for that one client."""
+    for program, clients in (
+        (ServerProgram.LECTURE_TCP, [stage.client]),
+        (ServerProgram.CONCURRENT, [stage.client, stage.client, stage.other]),
+    ):
+        with stage.serve(program) as server, ExitStack() as sockets:
+            before = own_sockets(server)
+            note.check(
+                f"{program}.py has its welcoming socket and no connection socket",
+                len(welcoming(before)) == len(before) == 1,
+                {"its sockets": told(before)},
+            )
+            note.do(f"{program}.py is started, and connections are made to it: {len(clients)}")
+            for client in clients:
+                connect(note, sockets.enter_context(client.tcp()), stage)
+            after = with_connections(server, len(clients))
+            new = after.keys() - before.keys()
+            peers = {after[number].peer for number in new}
+            require(
+                note,
+                "each client has brought a descriptor more: a connection socket of its own",
+                len(connections(after)) == len(new) == len(peers) == len(clients),
+                {"its sockets": told(after)},
+            )
+            note.check(
+                "the welcoming socket is the same as before",
+                numbers(before).items() <= numbers(after).items(),
+                {
+                    "its number (inode) before": listed(row.inode for row in welcoming(before)),
+                    "after": listed(row.inode for row in welcoming(after)),
+                },
+            )
+
+
+@shows("T6")
+def connection_sockets_share_the_port(stage: Stage, note: Notebook) -> None:
+    """The new socket has the same local port as the welcoming socket."""
+    for program, hosts in (
+        (ServerProgram.LECTURE_TCP, [stage.client]),
+        (ServerProgram.CONCURRENT, [stage.client, stage.client, stage.other]),
+    ):
+        with stage.serve(program) as server, ExitStack() as programs:
+            note.do(
+                f"{program}.py is started, and clients (tcp_client.py) at which nobody types: {len(hosts)}"
+            )
+            clients = [
+                programs.enter_context(stage.start(host, "tcp_client.py", stage.server.name, terminal=True))
+                for host in hosts
+            ]
+            for client in clients:
+                client.written("Sentence: ")
+            sockets = with_connections(server, len(hosts))
+            ports = sorted(row.port for row in sockets.values())
+            require(
+                note,
+                f"welcoming socket and connection sockets: all have the local port {PORT}",
+                ports == [PORT] * (1 + len(hosts)),
+                {"sockets of the server": told(sockets)},
+            )
+            theirs = [own_sockets(client) for client in clients]
+            peers = sorted(row.peer for row in connections(sockets))
+            locals_ = sorted(row.local for found in theirs for row in connections(found))
+            require(
+                note,
+                "what tells them apart is the other end: the address and port of one client's socket each",
+                peers == locals_ and len(set(peers)) == len(hosts),
+                {"other ends, at the server": listed(peers), "the clients' own addresses": listed(locals_)},
+            )
+    note.figure(
+        "sockets",
+        [
+            {
+                "host": program.host.name, "protocol": row.protocol, "state": row.state, "local": row.local,
+                "peer": row.peer, "program": program.name, "fd": number,
+            }
+            for program, found in ((server, sockets), *zip(clients, theirs, strict=True))
+            for number, row in sorted(found.items())
+        ],
+    )  # fmt: skip
+
+
+@shows("T7")
+def messages_go_through_the_connection_socket(stage: Stage, note: Notebook) -> None:
+    """Messages go through the connection socket, never the welcoming one."""
+    with stage.server.tcp(PORT) as welcoming_socket, stage.client.tcp() as client_socket:
+        note.do("a client connects to a welcoming socket, and accept() gives the connection socket")
+        connect(note, client_socket, stage)
+        connection_socket, _client_address = welcoming_socket.accept()
+        connection_socket.settimeout(WITHIN_S)
+        # A call that cannot be made must say so at once: none of these is to wait for anything.
+        welcoming_socket.settimeout(0)
+        calls: dict[str, tuple[Any, ...]] = {"send": (b"hello",), "recv": (PIECE,), "getpeername": ()}
+        for call, arguments in calls.items():
+            with expected(OSError) as caught:
+                welcoming_socket.call(call, *arguments)
+            note.check(
+                f"{call}() on the welcoming socket is an error: it is connected to nobody",
+                bool(caught) and caught[0].errno in {EPIPE, ENOTCONN},
+                {f"{call}()": told_error(caught[0]) if caught else "done"},
+            )
+        note.do("both sides send through the connection")
+        heard = []
+        for sender, receiver, words in (
+            (client_socket, connection_socket, b"from the client"),
+            (connection_socket, client_socket, b"from the server"),
+        ):
+            with expected(*TROUBLE):
+                sender.sendall(words)
+                heard.append(receiver.recv(PIECE))
+        note.check(
+            "what is sent there arrives at the other end",
+            heard == [b"from the client", b"from the server"],
+            {"received": text(*heard)},
+        )
+    note.do("the lecture's server answers a client")
+    with stage.serve(ServerProgram.LECTURE_TCP), stage.client.tcp() as client_socket:
+        connect(note, client_socket, stage)
+        peer = client_socket.getpeername()
+        answer = answer_to(client_socket, b"hello\n")
+        note.check(
+            "the answer comes on the client's one connection",
+            answer == b"HELLO\n",
+            {"answer": text(answer), "the connection's other end": named(peer)},
+        )
+
+
+@shows("T8")
+def connection_knows_its_peer(stage: Stage, note: Notebook) -> None:
+    """send() needs no address: the connection knows its peer."""
+    with stage.server.tcp(PORT) as welcoming_socket, stage.client.tcp() as client_socket:
+        note.do("a client makes a socket")
+        with expected(OSError) as caught:
+            client_socket.getpeername()
+        note.check(
+            "before connect() it has no other end",
+            bool(caught) and caught[0].errno == ENOTCONN,
+            {"getpeername()": told_error(caught[0]) if caught else "an address"},
+        )
+        note.do("it connects to the server, whose accept() gives the connection socket")
+        connect(note, client_socket, stage)
+        connection_socket, accepted = welcoming_socket.accept()
+        connection_socket.settimeout(WITHIN_S)
+        client, server = client_socket.getsockname(), connection_socket.getsockname()
+        for at, peer, own in (
+            ("client", client_socket.getpeername(), server),
+            ("server", connection_socket.getpeername(), client),
+        ):
+            note.check(
+                f"the {at}'s socket knows its other end",
+                peer == own,
+                {f"getpeername() at the {at}": named(peer), "getsockname() at the other end": named(own)},
+            )
+        note.check(
+            "accept() had said the same",
+            accepted == client,
+            {"accept()": named(accepted), "getsockname() at the client": named(client)},
+        )
+        note.do("each side calls send(), which takes the data and nothing else")
+        heard = []
+        for sender, receiver, words in (
+            (client_socket, connection_socket, b"to whom?"),
+            (connection_socket, client_socket, b"to you"),
+        ):
+            with expected(*TROUBLE):
+                sender.send(words)
+                heard.append(receiver.recv(PIECE))
+        note.check(
+            "it arrives at the other end of the connection",
+            heard == [b"to whom?", b"to you"],
+            {"received": text(*heard)},
+        )
+
+
+@shows("T9")
+def client_has_one_socket(stage: Stage, note: Notebook) -> None:
+    """The client has one socket."""
+    note.do("the lecture's client is started, and two lines are typed")
+    with (
+        stage.serve(ServerProgram.CONCURRENT),
+        stage.start(stage.client, "tcp_client.py", stage.server.name, terminal=True) as client,
+    ):
+        client.written("Sentence: ")
+        seen = [own_sockets(client)]
+        for line in ("hello", "once more"):
+            client.type(f"{line}\n")
+            output, _errors = client.written(line.upper(), WITHIN_S)
+            note.check("the line is answered", line.upper() in output, {"typed": line})
+            seen.append(own_sockets(client))
+        note.check(
+            "all the time it has one socket: the connection to the server",
+            all(len(connections(sockets)) == len(sockets) == 1 for sockets in seen),
+            {
+                when: told(sockets)
+                for when, sockets in zip(("at first", "after a line", "after two lines"), seen, strict=True)
+            },
+        )
+        inodes = {row.inode for sockets in seen for row in sockets.values()}
+        note.check("it is the same socket", len(inodes) == 1, {"its number (inode)": listed(sorted(inodes))})
+
+
+@shows("T10")
+def stream_has_no_boundaries(stage: Stage, note: Notebook) -> None:
+    """TCP is a byte stream: it has no message boundaries."""
+    with stage.server.tcp(PORT) as welcoming_socket, stage.client.tcp() as client_socket:
+        connect(note, client_socket, stage)
+        connection_socket, _client_address = welcoming_socket.accept()
+        connection_socket.settimeout(WITHIN_S)
+        descriptor = stage.server.descriptors(stage.server.pid)[connection_socket.fileno()]
+
+        def unread(wanted: int) -> int:
+            """Return how many bytes wait in the server's kernel, as soon as all that are wanted do."""
+            return until(
+                lambda: sum(
+                    row.unread for row in stage.server.sockets("tcp") if f"socket:[{row.inode}]" == descriptor
+                ),
+                lambda seen: seen == wanted,
+            )
+
+        note.do("the client calls send() twice; the server reads nothing until both have arrived")
+        messages = [b"first message, ", b"second message"]
+        for message in messages:
+            client_socket.send(message)
+        waiting = unread(sum(map(len, messages)))
+        with expected(*TROUBLE):
+            received = connection_socket.recv(PIECE)
+        require(
+            note,
+            "one recv() returns both, joined: nothing says where one ended",
+            received == b"".join(messages),
+            {
+                "sent": text(*messages),
+                "unread in the server's kernel": f"{waiting} bytes",
+                "received": text(received),
+            },
+        )
+        note.do("the client calls send() once; the server reads 5 bytes at a time")
+        message = b"one message only"
+        client_socket.send(message)
+        waiting = unread(len(message))
+        pieces: list[bytes] = []
+        with expected(*TROUBLE):
+            while len(b"".join(pieces)) < len(message) and (piece := connection_socket.recv(5)):
+                pieces.append(piece)
+        note.check(
+            "several recv() return it in pieces, and nothing is cut off",
+            len(pieces) == 4 and b"".join(pieces) == message,
+            {
+                "sent": text(message),
+                "unread in the server's kernel": f"{waiting} bytes",
+                "received": text(*pieces),
+            },
+        )
+
+
+@shows("T14")
+def server_loops_to_the_next_client(stage: Stage, note: Notebook) -> None:
+    """The server closes the connection socket and loops to the next client; the welcoming socket stays."""
+    with stage.serve(ServerProgram.LECTURE_TCP) as server:
+        before = own_sockets(server)
+        for client, line in ((stage.client, b"first client\n"), (stage.other, b"next client\n")):
+            with client.tcp() as client_socket:
+                note.do(f"the host {client.name} connects and sends a line")
+                connect(note, client_socket, stage)
+                during = with_connections(server, 1)
+                answer = answer_to(client_socket, line)
+                require(
+                    note,
+                    "it is answered, on a connection socket of its own",
+                    answer == line.upper() and len(connections(during)) == 1,
+                    {"answer": text(answer), "sockets of the server meanwhile": told(during)},
+                )
+                with expected(*TROUBLE) as open_still:
+                    end = client_socket.recv(PIECE)
+                require(
+                    note,
+                    "then the server closes this connection: recv() returns nothing",
+                    not open_still and end == b"",
+                    {"recv() at the client": told_error(open_still[0]) if open_still else text(end)},
+                )
+            after = until(lambda: own_sockets(server), lambda seen: numbers(seen) == numbers(before))
+            asleep = until(lambda: asleep_in(server), sleeps_in_accept)
+            require(
+                note,
+                "the server has its welcoming socket, the same as before, and nothing else",
+                bool(before) and numbers(after) == numbers(before),
+                {
+                    "its sockets": told(after),
+                    "their numbers (inodes), before": listed(numbers(before).values()),
+                    "after": listed(numbers(after).values()),
+                },
+            )
+            require(
+                note, "and it is back in accept()", sleeps_in_accept(asleep), {"/proc/PID/syscall": asleep}
+            )
+
+
+@shows("T15")
+def silent_client_makes_others_wait(stage: Stage, note: Notebook) -> None:
+    """The lecture's loop serves one client at a time: a silent one makes the others wait."""
+    line = b"hello\n"
+    with stage.serve(ServerProgram.LECTURE_TCP) as server, stage.other.tcp() as second:
+        with stage.client.tcp() as silent:
+            note.do("the lecture's loop: a first client connects and is silent; a second one sends a line")
+            connect(note, silent, stage)
+            alone = with_connections(server, 1)
+            connect(note, second, stage)
+            with expected(*TROUBLE):
+                second.sendall(line)
+            waiting = until(lambda: waiting_at(server), lambda waiting: waiting == (1, [len(line)]))
+            require(
+                note,
+                "the second one waits: it is connected, nobody has accepted it, nobody has read its line",
+                waiting == (1, [len(line)]),
+                {
+                    "connections that wait for accept()": waiting[0],
+                    "bytes unread, of each": listed(waiting[1]),
+                },
+            )
+            second.settimeout(0)
+            with expected(BlockingIOError, *TROUBLE) as nothing:
+                second.recv(PIECE)
+            sockets = own_sockets(server)
+            require(
+                note,
+                "for the server is busy with the first: it has that connection and no other",
+                numbers(sockets) == numbers(alone) and len(connections(alone)) == 1,
+                {"its sockets": told(sockets), "it sleeps in": asleep_in(server)},
+            )
+            require(
+                note,
+                "so there is no answer to the second",
+                bool(nothing) and isinstance(nothing[0], BlockingIOError),
+                {"recv() at the second client": told_error(nothing[0]) if nothing else "an answer"},
+            )
+            note.do("the silent client goes")
+        second.settimeout(WITHIN_S)
+        answer = answer_to(second, b"")
+        require(note, "now the second one is answered", answer == line.upper(), {"answer": text(answer)})
+    with (
+        stage.serve(ServerProgram.CONCURRENT) as server,
+        stage.client.tcp() as silent,
+        stage.other.tcp() as second,
+    ):
+        note.do("the concurrent server: a first client connects and is silent; a second one sends a line")
+        connect(note, silent, stage)
+        with_connections(server, 1)
+        connect(note, second, stage)
+        answer = answer_to(second, line)
+        sockets = own_sockets(server)
+        note.check(
+            "the second one is answered while the first is still connected and silent",
+            answer == line.upper() and len(connections(sockets)) == 2,
+            {"answer": text(answer), "sockets of the server": told(sockets)},
+        )
+
+
+def waiting_at(server: Program) -> tuple[int, list[int]]:
+    """Return how many connections wait for a server's accept(), and the unread bytes of those with any."""
+    found = welcoming(own_sockets(server))
+    ports = {row.port for row in found}
+    rows = [row for row in server.host.sockets("tcp") if row.port in ports and row.inode == NOBODY]
+    return sum(row.unread for row in found), [row.unread for row in rows if row.unread]

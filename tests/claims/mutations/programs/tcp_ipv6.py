@@ -1,0 +1,25 @@
+"""The lecture's server, but with a socket of IPv6, which serves IPv4 as well."""
+
+from socket import AF_INET6, socket
+from typing import Any
+
+import tcp_server
+from lab.failures import run
+
+
+class Ipv6(socket):
+    """A socket of IPv6 that takes IPv4 addresses, and gives addresses of two parts, as IPv4 does."""
+
+    def bind(self, address: Any) -> None:
+        """Bind."""
+        host, port = address
+        super().bind((f"::ffff:{host}" if host else "::", port))
+
+    def getsockname(self) -> Any:
+        """Return the own address."""
+        return super().getsockname()[:2]
+
+
+tcp_server.AF_INET = AF_INET6  # type: ignore[attr-defined]
+tcp_server.socket = Ipv6  # type: ignore[attr-defined]
+run(tcp_server.main)

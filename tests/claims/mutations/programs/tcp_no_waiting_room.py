@@ -1,0 +1,18 @@
+"""The lecture's server, but only one connection can wait for its accept()."""
+
+import socket
+
+import tcp_server
+from lab.failures import run
+
+
+class Narrow(socket.socket):
+    """A welcoming socket with the shortest queue that there is."""
+
+    def listen(self, _backlog: int = 0, /) -> None:
+        """Listen."""
+        super().listen(0)
+
+
+vars(tcp_server)["socket"] = Narrow
+run(tcp_server.main)
