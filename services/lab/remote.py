@@ -16,9 +16,10 @@ who decides about them is elsewhere.
 
 Bytes, B above, are {"bytes": base64}, a socket is {"socket": handle}. Each request has a thread of its own,
 so a call that blocks keeps no other waiting. With the end of the input all programs are killed, and this one
-ends.
+ends; so it does with a line that is no request, for who says that does not mean us.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -38,8 +39,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from lab.failures import Exit, Failure, run
+
 MODULES = {"os": os, "socket": socket, "time": time}
 PIECE = 65_536
+CTRL_D = b"\x04"
 LAST_WORDS_S = 1.0  # for what a program wrote before it ended to be read
 
 
@@ -56,6 +60,8 @@ class Program:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], *, terminal: bool) -> None:
         self._changed = threading.Condition()
         self._written = {"output": b"", "errors": b""}
+        self._terminal = terminal
+        self._keyboard: int | None
         pipe = subprocess.PIPE
         if terminal:
             ours, theirs = pty.openpty()
@@ -83,27 +89,38 @@ class Program:
             threading.Thread(target=self._read, args=(descriptor, name), daemon=True).start()
 
     def _read(self, descriptor: int, name: str) -> None:
-        piece = b"begin"
-        while piece:
-            try:
-                piece = os.read(descriptor, PIECE)
-            except OSError:  # a terminal says so that its program has gone
-                piece = b""
-            with self._changed:
-                self._written[name] += piece
-                self._open -= not piece
-                self._changed.notify_all()
-        if descriptor != self._keyboard:
+        with suppress(OSError):  # a terminal says so that its program has gone
+            while piece := os.read(descriptor, PIECE):
+                with self._changed:
+                    self._written[name] += piece
+                    self._changed.notify_all()
+        if self._terminal:
+            self._unplug()  # a terminal is one descriptor, for its keyboard and its screen
+        else:
             os.close(descriptor)
+        with self._changed:
+            self._open -= 1
+            self._changed.notify_all()
+
+    def _unplug(self) -> None:
+        with self._changed:
+            keyboard, self._keyboard = self._keyboard, None
+        if keyboard is not None:
+            os.close(keyboard)
 
     def type(self, data: bytes) -> None:
         """Write to the program's standard input; at a terminal that is the keyboard."""
         while data:
+            if self._keyboard is None:
+                raise BrokenPipeError(errno.EPIPE, "its input has ended")
             data = data[os.write(self._keyboard, data) :]
 
     def end_input(self) -> None:
-        """Close the program's standard input."""
-        os.close(self._keyboard)
+        """End the program's standard input; at a terminal by Ctrl-D, which does so at a line's beginning."""
+        if self._terminal:
+            self.type(CTRL_D)
+        else:
+            self._unplug()
 
     def written(self, text: bytes, within_s: float) -> dict[str, Any]:
         """Return what it has written, as soon as a text is in it, or it has ended, or the time is up."""
@@ -127,14 +144,20 @@ class Program:
             code = self._process.wait(within_s)
         except subprocess.TimeoutExpired:
             return None
+        self._read_out()
+        return code
+
+    def _read_out(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: not self._open, LAST_WORDS_S)
-        return code
 
     def kill(self) -> None:
         """End it at once."""
         self._process.kill()
         self._process.wait()
+        self._read_out()
+        if not self._terminal:
+            self._unplug()
 
 
 SOCKETS: dict[int, socket.socket] = {}
@@ -218,9 +241,9 @@ ACTIONS: dict[str, Callable[..., Any]] = {
 SAYING = threading.Lock()
 
 
-def say(answer: Mapping[str, Any]) -> None:
+def say(told: str) -> None:
     """Write an answer, whole."""
-    line = json.dumps(answer).encode() + b"\n"
+    line = told.encode() + b"\n"
     with SAYING:
         while line:
             line = line[os.write(1, line) :]
@@ -230,26 +253,47 @@ def answer(request: Mapping[str, Any]) -> None:
     """Do what is asked, and say what came of it."""
     try:
         result = encoded(ACTIONS[request["do"]](*map(decoded, request["arguments"])))
+        told = json.dumps({"id": request["id"], "result": result})
     except OSError as error:
-        text = error.strerror or str(error)
-        kind = type(error).__name__
-        say({"id": request["id"], "error": {"kind": kind, "errno": error.errno, "text": text}})
+        told = failed(request, error, error.errno, error.strerror or str(error))
     except Exception as error:  # noqa: BLE001 - whatever it is, who asked shall know, and we go on
-        say({"id": request["id"], "error": {"kind": type(error).__name__, "errno": None, "text": str(error)}})
-    else:
-        say({"id": request["id"], "result": result})
+        told = failed(request, error, None, str(error))
+    say(told)
 
 
-def main() -> None:
+def failed(request: Mapping[str, Any], error: Exception, number: int | None, text: str) -> str:
+    """Return the answer to a request that came to nothing."""
+    kind = type(error).__name__
+    return json.dumps({"id": request["id"], "error": {"kind": kind, "errno": number, "text": text}})
+
+
+def asked(line: bytes) -> Mapping[str, Any]:
+    """Return what a line asks for.
+
+    Raises:
+        Failure: nothing that we know.
+    """
+    try:
+        request = json.loads(line)
+    except ValueError:
+        request = None
+    if not isinstance(request, dict) or not {"id", "do", "arguments"} <= request.keys():
+        raise Failure(f"expected a request, one JSON object a line, got {line[:80]!r}")
+    return request
+
+
+def main() -> int:
     """Do as we are told until the input ends."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever operates us
+    # Ctrl-C is for whoever operates us. Not SIG_IGN, which our programs would inherit.
+    signal.signal(signal.SIGINT, lambda *_: None)
     try:
         for line in sys.stdin.buffer:
-            threading.Thread(target=answer, args=(json.loads(line),), daemon=True).start()
+            threading.Thread(target=answer, args=(asked(line),), daemon=True).start()
     finally:
         reset()
+    return Exit.OK
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -18,7 +18,7 @@ SERVERS = {"udp": ServerProgram.LECTURE_UDP, "tcp": ServerProgram.LECTURE_TCP}
 PROMPT = "Sentence: "
 # Its upper case is longer than itself, and most of its characters are several bytes in UTF-8.
 LINE, UPPER = "Grüße, 世界!", "GRÜSSE, 世界!"
-SOON_S = 2.0  # by then an answer is shown that is shown at all
+SOON_S = 3.0  # by then an answer is shown that is shown at all
 INTERFACE = "eth0"
 NAMESPACES = {"net": "network", "pid": "processes", "mnt": "files"}
 
@@ -77,7 +77,7 @@ def header_and_payload(stage: Stage, note: Notebook) -> None:
             stage.start(client, f"{protocol}_client.py", server.name) as running,
         ):
             running.type("hello\n")
-            running.written("HELLO", SOON_S)
+            running.written("HELLO")
             packets = [packet for packet in wire.packets() if packet.protocol == protocol and packet.payload
                        and packet.destination == named((server.address, PORT))]  # fmt: skip
         headers = packets[0].headers() if packets else []
@@ -126,8 +126,8 @@ def separate_processes_on_separate_hosts(stage: Stage, note: Notebook) -> None:
         udp_client = running.enter_context(stage.start(stage.other, "udp_client.py", server.name))
         tcp_client = running.enter_context(stage.start(client, "tcp_client.py", server.name))
         udp_client.type("hello\n")
-        udp_client.written("HELLO", SOON_S)
-        tcp_client.written("connect", SOON_S)
+        udp_client.written("HELLO")
+        tcp_client.written("connect")
         note.check(
             "the two hosts have addresses of their own, Ethernet's too",
             server.address != client.address and mac(server) != mac(client),
@@ -188,5 +188,5 @@ def of_topology(host: Host, programs: list[Program]) -> dict[str, Any]:
         "address": host.address,
         "mac": mac(host),
         "programs": [program.name for program in programs],
-        "ports": [f"{row.protocol}/{row.port}" for row in rows],
+        "ports": list(dict.fromkeys(f"{row.protocol}/{row.port}" for row in rows)),
     }

@@ -4,7 +4,7 @@ from socketlab.claims import seen
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.observe.packets import Packet
-from socketlab.run.remote import expected
+from socketlab.run.remote import expected, named
 from socketlab.run.stage import PORT, Stage
 
 DESTINATION = slice(30, 34)  # of a frame: 14 bytes of Ethernet, and 16 of IPv4's header, come before it
@@ -19,23 +19,25 @@ def request_leaves_at_connect(stage: Stage, note: Notebook) -> None:
             "create a TCP socket, and do nothing with it yet: client_socket = socket(AF_INET, SOCK_STREAM)"
         )
         with client.tcp() as client_socket:
-            before = [packet for packet in wire.packets() if packet.protocol in {"udp", "tcp", "icmp"}]
+            # Of requests: connections of others that are over may still have last words.
+            before = [packet for packet in wire.packets() if packet.flags & {"SYN", "ACK"} == {"SYN"}]
             number = client_socket.fileno()
             what = client.descriptors(client.pid)[number]
             listed = [row.peer for row in client.sockets("tcp") if what == f"socket:[{row.inode}]"]
             note.check(
-                "nothing has left: the socket is there, and has no peer, for no server has been named to it",
+                "no request has left: the socket is there, and has no peer, for no server was named to it",
                 not before and not listed,
                 {
                     f"descriptor {number}": what,
                     "its peer in /proc/net/tcp": listed,
-                    "on the wire": seen.all_told(before, names),
+                    "requests on the wire (SYN)": seen.all_told(before, names),
                 },
             )
             note.do("now call connect()")
             with expected(ConnectionError, TimeoutError):
                 client_socket.connect((server.address, PORT))
-            packets = seen.between(wire.packets(), client.address, server.address)
+            own = named((client.address, client_socket.getsockname()[1]))
+            packets = [packet for packet in wire.packets() if own in {packet.source, packet.destination}]
     flags = [packet.flags for packet in packets[:3]]
     note.check(
         "now the request leaves: SYN, and with the answer and its acknowledgement the connection is there",

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from importlib import import_module
 
 from socketlab.claims.notebook import BROKEN, Finding, Notebook, finding
 from socketlab.describe.claims import BY_ID, CLAIMS, Claim
-from socketlab.errors import ScenarioError
+from socketlab.errors import LabError, ScenarioError
 from socketlab.run.stage import Stage
 
 Showing = Callable[[Stage, Notebook], None]
@@ -63,5 +64,6 @@ def show(stage: Stage, claims: Iterable[Claim]) -> Iterator[Finding]:
         except BROKEN as error:
             reason = str(error)
         finally:
-            stage.reset()
+            with suppress(LabError):  # a host is gone: the next claim will say so itself
+                stage.reset()
         yield finding(claim, note, begun, reason)

@@ -47,6 +47,9 @@ def told(packet: Packet, names: Mapping[str, str]) -> str:
         what = f"DNS, {packet.dns.question}?{answer if packet.dns.response else ''}"
     elif packet.icmp:
         what = f"ICMP, type {packet.icmp.type}, code {packet.icmp.code}"
+        if packet.icmp.source:
+            about = [_named(end, names) for end in (packet.icmp.source, packet.icmp.destination)]
+            what += f", about {' to '.join(about)}"
     else:
         flags = f" {'+'.join(sorted(packet.flags, reverse=True))}" if packet.flags else ""
         what = f"{packet.protocol.upper()}{flags}, {len(packet.payload):,} bytes of data"

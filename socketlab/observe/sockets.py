@@ -3,6 +3,7 @@
 Source: proc_pid_net(5); states are those of include/net/tcp_states.h.
 """
 
+import sys
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -50,6 +51,11 @@ class Row:
         """The local port."""
         return int(self.local.rpartition(":")[2])
 
+    @property
+    def peer_port(self) -> int:
+        """The peer's; 0: nobody in particular."""
+        return int(self.peer.rpartition(":")[2])
+
 
 def parse(protocol: str, text: str) -> list[Row]:
     """Return the rows of /proc/net/tcp or /proc/net/udp.
@@ -77,4 +83,5 @@ def parse(protocol: str, text: str) -> list[Row]:
 def address(text: str) -> str:
     """Return 0200A8C0:2EE0 as 192.168.0.2:12000: the address is a number in the host's order of bytes."""
     number, _colon, port = text.partition(":")
-    return f"{IPv4Address(bytes.fromhex(number)[::-1])}:{int(port, 16)}"
+    octets = bytes.fromhex(number)
+    return f"{IPv4Address(octets[::-1] if sys.byteorder == 'little' else octets)}:{int(port, 16)}"

@@ -24,6 +24,10 @@ from socketlab.observe import sockets
 
 PATIENCE_S = 10.0  # for a call that blocks; a test of a claim waits for none longer
 LOST_S = PATIENCE_S * 3  # without an answer of the host itself
+LAST_WORDS_S = 1.0  # from a host that says no more until it has ended
+
+# Linux's numbers, of the hosts: this program may run on another system. <asm-generic/socket.h>
+SOL_SOCKET, SO_REUSEADDR = 1, 2
 
 Address = tuple[str, int]
 
@@ -177,7 +181,7 @@ class Program:
         """Return what its descriptors are: {3: "socket:[12345]", ...}; none, if it has ended."""
         try:
             return self.host.descriptors(self.pid)
-        except PermissionError:  # so says /proc of a process that has ended, and is not yet forgotten
+        except (FileNotFoundError, PermissionError):  # so says /proc of one that has ended
             if self.wait() is None:
                 raise
             return {}
@@ -212,6 +216,7 @@ class Host:
         self.name = name
         self._numbers = count(1)
         self._waiting: dict[int, Future[Any]] = {}
+        self._over = ""  # why nothing can be asked any more
         self._lock = threading.Lock()
         # A file takes any amount, and nobody has to read it meanwhile.
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
@@ -238,6 +243,8 @@ class Host:
         number = next(self._numbers)
         line = json.dumps({"id": number, "do": do, "arguments": [_encoded(one) for one in arguments]})
         with self._lock:
+            if self._over:
+                raise EngineError(self._over)
             self._waiting[number] = future
             try:
                 assert self._process.stdin is not None  # noqa: S101 - for the type checker: it is a pipe
@@ -245,7 +252,7 @@ class Host:
                 self._process.stdin.flush()
             except (OSError, ValueError) as error:
                 del self._waiting[number]
-                raise self._gone() from error
+                raise EngineError(self._gone()) from error
         return future
 
     def finished(self, future: "Future[Any]", within_s: float = LOST_S) -> Any:
@@ -268,30 +275,34 @@ class Host:
 
     def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101
+        over = ""
         for line in self._process.stdout:
             try:
                 said = json.loads(line)
-                number = said["id"]
+                with self._lock:
+                    future = self._waiting.pop(said["id"])
             except (ValueError, KeyError, TypeError):
-                break  # not a host of ours any more
-            with self._lock:
-                future = self._waiting.pop(number)
+                over = f"the host {self.name} says what nobody asked for: {line[:80]!r}; see make doctor"
+                break
             if "error" in said:
                 future.set_exception(_raised(said["error"]))
             else:
-                future.set_result(self._with_sockets(said["result"]))
+                future.set_result(self._with_sockets(said.get("result")))
+        if not over:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(LAST_WORDS_S)
+            over = self._gone()
         with self._lock:
+            self._over = over
             left, self._waiting = self._waiting, {}
         for future in left.values():
-            future.set_exception(self._gone())
+            future.set_exception(EngineError(over))
 
-    def _gone(self) -> EngineError:
+    def _gone(self) -> str:
         """Return what is to be said of a host that has ended, with its own last words."""
         self._complaints.seek(0)
         said = self._complaints.read().decode(errors="replace").strip().splitlines()
-        return EngineError(
-            f"the host {self.name} has ended{': ' + said[-1] if said else ''}; see make doctor"
-        )
+        return f"the host {self.name} has ended{': ' + said[-1] if said else ''}; see make doctor"
 
     def _with_sockets(self, value: Any) -> Any:
         """Return a result with bytes and sockets where they were, and lists as tuples."""
@@ -316,11 +327,15 @@ class Host:
 
     def _new(self, kind: int, port: int | None, address: str) -> RemoteSocket:
         made: RemoteSocket = self.ask("socket", int(AF_INET), int(kind))
-        made.settimeout(PATIENCE_S)
-        if port is not None:
-            if kind == SOCK_STREAM:
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            made.bind((address, port))
+        try:
+            made.settimeout(PATIENCE_S)
+            if port is not None:
+                if kind == SOCK_STREAM:
+                    made.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+                made.bind((address, port))
+        except BaseException:
+            made.close()
+            raise
         return made
 
     def function(self, module: str, name: str, *arguments: Any) -> Any:

@@ -267,7 +267,17 @@ def on_docker(project: str, engine: Engine = Engine.AUTO, seed: int = 1) -> Iter
                 todo.callback(taps[key].close)
             return taps[key]
 
-        yield Stage(
-            made["server"], made["client"], made["other"], made.get("netem"), no_sidecar,
-            seed=seed, machine=lab.machine(), taps=tap,
-        )  # fmt: skip
+        stage = Stage(
+            made["server"],
+            made["client"],
+            made["other"],
+            made.get("netem"),
+            no_sidecar,
+            seed=seed,
+            machine=lab.machine(),
+            taps=tap,
+        )
+        if stage.sidecar is not None:
+            # From the beginning it is as it is after an impairment: nothing passes through the sidecar.
+            stage.restore_network()
+        yield stage

@@ -1,4 +1,4 @@
-"""The hosts of the lecture, for all tests of a process."""
+"""The hosts of the lecture, for all tests of a process; each test leaves them as they were."""
 
 import secrets
 from collections.abc import Iterator
@@ -13,3 +13,30 @@ def stage() -> Iterator[Stage]:
     """A server, two clients, and the network between them, of a project of their own."""
     with on_docker(f"socketlab-test-{secrets.token_hex(4)}") as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(stage: Stage) -> Iterator[None]:
+    """What the kernels list before a test and after it is the same."""
+    before = left(stage)
+    yield
+    assert left(stage) == before
+
+
+def left(stage: Stage) -> dict[str, object]:
+    """Return what could be left: sockets that a process has, programs of ours, rules of the network."""
+    found: dict[str, object] = {}
+    for host in stage.hosts:
+        # A connection that is over stays in the list for a minute, but nobody has it any more: inode 0.
+        rows = [(row.protocol, row.local, row.peer, row.state) for row in host.sockets() if row.inode]
+        found[f"sockets of {host.name}"] = sorted(rows)
+        found[f"descriptors of {host.name}"] = len(host.descriptors(host.pid))
+        found[f"programs of {host.name}"] = host.read(f"/proc/{host.pid}/task/{host.pid}/children")
+    if stage.sidecar is not None:
+        # Not its comments with the time, nor the lines of chains with their counters. Tables are in the order
+        # in which they were first used.
+        tables = stage.in_network("iptables-save").split("*")
+        rules = [[line for line in table.splitlines() if line.startswith("-A")] for table in tables]
+        found["rules of the server's network"] = sorted(filter(None, rules))
+        stage.sidecar.reset()
+    return found

@@ -5,6 +5,7 @@ from typing import cast
 import docker
 from docker.models.containers import Container
 
+from socketlab.observe import sockets
 from socketlab.run.lab import Lab
 
 
@@ -57,14 +58,10 @@ def test_network_has_no_way_out(lab: Lab, engine: docker.DockerClient) -> None:
 
 def test_server_has_one_udp_socket_and_one_listening_socket_on_the_lectures_port(lab: Lab) -> None:
     assert lab.converse() == 0
-    port, listening = f"{12000:04X}", "0A"
     container = lab.container("server")
-    udp = [line.split() for line in read(container, "/proc/net/udp").splitlines()[1:]]
-    tcp = [line.split() for line in read(container, "/proc/net/tcp").splitlines()[1:]]
-    assert [row[1] for row in udp if row[1].endswith(f":{port}")] == [f"00000000:{port}"]
-    assert [row[1] for row in tcp if row[3] == listening and row[1].endswith(f":{port}")] == [
-        f"00000000:{port}"
-    ]
+    udp, tcp = (sockets.parse(name, read(container, f"/proc/net/{name}")) for name in ("udp", "tcp"))
+    assert [row.local for row in udp if row.port == 12_000] == ["0.0.0.0:12000"]
+    assert [row.local for row in tcp if row.port == 12_000 and row.state == "LISTEN"] == ["0.0.0.0:12000"]
 
 
 def test_docker_reports_the_server_healthy(lab: Lab) -> None:

@@ -18,6 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeAlias, TypeVar
 
+from socketlab.observe.sockets import Row, parse
+
 ROOT = Path(__file__).parents[2]
 PROGRAMS = {
     file.stem: file for side in ("server", "client") for file in (ROOT / "services" / side).glob("*.py")
@@ -333,24 +335,13 @@ def reset(sock: socket.socket) -> None:
 # --- what the kernel knows
 
 
-# States, as <net/tcp_states.h> numbers them; a UDP socket that is open to everybody is "closed".
-ESTABLISHED, TIME_WAIT, UNCONNECTED, LISTENING = 1, 6, 7, 10
-
-
-class SocketRow(NamedTuple):
-    """A line of /proc/net/tcp or /proc/net/udp."""
-
-    local: tuple[str, int]
-    peer: tuple[str, int]
-    state: int  # one of the numbers above, among others
-    unread: int  # bytes that have arrived and that no program has taken
-    inode: int  # 0: no program has this socket
-
-
-def sockets(protocol: str, port: int) -> list[SocketRow]:
+def sockets(protocol: str, port: int) -> list[Row]:
     """Return the sockets with this port of 127.0.0.1."""
-    mine = f" {_in_proc(LOCALHOST)}:{port:04X} "
-    return [_row(line) for line in _lines(protocol) if mine in line.partition(":")[2][:16]]
+    # There may be many thousands, of others on this machine: only those of interest are taken apart.
+    head, *lines = Path(f"/proc/net/{protocol}").read_text().splitlines()
+    ours = [line for line in lines if f":{port:04X} " in line.partition(":")[2][:16]]
+    rows = parse(protocol, "\n".join([head, *ours]))
+    return [row for row in rows if row.local == f"{LOCALHOST}:{port}"]
 
 
 def port_of_process(pid: int, protocol: str) -> int:
@@ -362,29 +353,10 @@ def port_of_process(pid: int, protocol: str) -> int:
             with suppress(FileNotFoundError):  # closed meanwhile
                 if (link := str(file.readlink())).startswith("socket:["):
                     mine.add(link[8:-1])
-        rows = [_row(line) for line in _lines(protocol) if line.split()[9] in mine]
-        return next((row.local[1] for row in rows if row.peer[1] == 0), None)
+        rows = parse(protocol, Path(f"/proc/net/{protocol}").read_text())
+        return next((row.port for row in rows if str(row.inode) in mine and not row.peer_port), None)
 
     return wait_until(f"a {protocol} socket of process {pid}", find) or 0
-
-
-def _lines(protocol: str) -> list[str]:
-    # There may be many thousands, of others on this machine: only those of interest are taken apart.
-    return Path(f"/proc/net/{protocol}").read_text().splitlines()[1:]
-
-
-def _in_proc(host: str) -> str:
-    return f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}"
-
-
-def _row(line: str) -> SocketRow:
-    def address(text: str) -> tuple[str, int]:
-        host, _, port = text.partition(":")
-        return socket.inet_ntoa(int(host, 16).to_bytes(4, sys.byteorder)), int(port, 16)
-
-    _, local, peer, state, queues, _, _, _, _, inode, *_ = line.split()
-    unread = int(queues.partition(":")[2], 16)
-    return SocketRow(address(local), address(peer), int(state, 16), unread, int(inode))
 
 
 def resident_kib(pid: int) -> int:

@@ -13,14 +13,11 @@ import pytest
 
 from tests.socket.conftest import Run, Running, Start, StartServer
 from tests.socket.programs import (
-    LISTENING,
     LOCALHOST,
     PROGRAMS,
     SPEAKS,
     TCP,
-    TIME_WAIT,
     UDP,
-    UNCONNECTED,
     ask,
     assert_serves,
     command,
@@ -43,8 +40,8 @@ def test_server_answers_and_the_kernel_knows_its_sockets(running: Running, progr
     port = running(program).port
     assert_serves(program, port)
     for protocol in SPEAKS[program]:
-        state = LISTENING if protocol == TCP else UNCONNECTED
-        assert [row.state for row in sockets(protocol, port) if row.peer[1] == 0] == [state]
+        state = "LISTEN" if protocol == TCP else "CLOSED"
+        assert [row.state for row in sockets(protocol, port) if row.peer_port == 0] == [state]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +94,7 @@ def test_server_starts_again_at_once(start_server: StartServer, program: str) ->
         first.send_signal(signal.SIGTERM)
         assert receive_all(client) == b""  # the server closes first: its end of the connection lingers
     assert first.finish().code == 0
-    assert TIME_WAIT in {row.state for row in sockets(TCP, port)}
+    assert "TIME-WAIT" in {row.state for row in sockets(TCP, port)}
     again = start_server(program, "--port", port)
     assert again.port == port
     assert_serves(program, port)

@@ -13,8 +13,6 @@ import pytest
 from tests.socket.conftest import Running, StartServer
 from tests.socket.programs import (
     DEADLINE_S,
-    ESTABLISHED,
-    LISTENING,
     LOCALHOST,
     TCP,
     UDP,
@@ -118,12 +116,12 @@ def test_every_connection_has_its_own_socket_at_the_same_port(server: Server) ->
             client.sendall(b"x")
             assert client.recv(1) == b"X"
         rows = sockets(TCP, server.port)
-        assert [row.state for row in rows if not row.peer[1]] == [LISTENING]
-        mine = [row for row in rows if row.peer[1] in {port_of(one), port_of(two)}]
+        assert [row.state for row in rows if not row.peer_port] == ["LISTEN"]
+        mine = [row for row in rows if row.peer_port in {port_of(one), port_of(two)}]
         # By socket, not by row: the table is not read in one piece, and what moves meanwhile can come twice.
-        states = {(row.peer[1], row.inode): row.state for row in mine}
+        states = {(row.peer_port, row.inode): row.state for row in mine}
         assert sorted(port for port, _inode in states) == sorted(map(port_of, (one, two))), rows
-        assert set(states.values()) == {ESTABLISHED}, rows
+        assert set(states.values()) == {"ESTABLISHED"}, rows
         assert len({row.inode for row in rows if row.inode}) >= 3
 
 
@@ -177,7 +175,7 @@ def test_reset_harms_nobody(server: Server) -> None:
         assert receive_line(other) == b"STILL HERE\n"
     wait_until(
         "the end of all other connections",
-        lambda: [row.state for row in sockets(TCP, server.port) if row.inode] == [LISTENING],
+        lambda: [row.state for row in sockets(TCP, server.port) if row.inode] == ["LISTEN"],
     )
 
 

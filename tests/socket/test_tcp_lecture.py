@@ -5,14 +5,12 @@ from socket import SHUT_WR
 
 import pytest
 
+from socketlab.observe.sockets import Row
 from tests.socket.conftest import Running
 from tests.socket.programs import (
-    ESTABLISHED,
-    LISTENING,
     LOCALHOST,
     TCP,
     Server,
-    SocketRow,
     ask,
     connect,
     port_of,
@@ -29,10 +27,10 @@ def server(running: Running) -> Server:
     return running("tcp_server")
 
 
-def connection(server: Server, client_port: int) -> SocketRow | None:
+def connection(server: Server, client_port: int) -> Row | None:
     """Return what the kernel knows of the server's end of a connection."""
     rows = sockets(TCP, server.port)
-    return next((row for row in rows if row.peer == (LOCALHOST, client_port)), None)
+    return next((row for row in rows if row.peer_port == client_port), None)
 
 
 def test_lecture_server_closes_after_one_line(server: Server) -> None:
@@ -94,12 +92,12 @@ def test_silent_client_makes_all_others_wait_for_the_lecture_server(server: Serv
         wait_until("the first connection", lambda: (row := connection(server, port_of(silent))) and row.inode)
         second.sendall(b"hello\n")
         # The systems have shaken hands and the line has arrived, but no program has the connection (inode 0).
-        ends = ((LOCALHOST, server.port), (LOCALHOST, port_of(second)))
-        waiting = SocketRow(*ends, ESTABLISHED, unread=6, inode=0)
+        ours, theirs = (f"{LOCALHOST}:{port}" for port in (server.port, port_of(second)))
+        waiting = Row(TCP, ours, theirs, "ESTABLISHED", unsent=0, unread=6, inode=0)
         wait_until("the line in the queue", lambda: connection(server, port_of(second)) == waiting)
         assert not select.select([second], [], [], 0.05)[0]
         assert connection(server, port_of(second)) == waiting
-        assert [row.state for row in sockets(TCP, server.port) if row.peer[1] == 0] == [LISTENING]
+        assert [row.state for row in sockets(TCP, server.port) if row.peer_port == 0] == ["LISTEN"]
 
         silent.shutdown(SHUT_WR)
         assert receive_all(second) == b"HELLO\n"

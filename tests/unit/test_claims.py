@@ -2,6 +2,8 @@
 
 import json
 import time
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -9,7 +11,8 @@ from socketlab.analyse.result import Network
 from socketlab.claims import registry
 from socketlab.claims.notebook import Finding, Notebook, Outcome, finding
 from socketlab.describe.claims import BY_ID, CLAIMS
-from socketlab.errors import ScenarioError
+from socketlab.errors import EngineError, ScenarioError
+from socketlab.run.stage import Stage
 from socketlab.show import claims as shown
 from socketlab.show.terminal import Terminal
 
@@ -43,6 +46,22 @@ def test_claims_are_chosen_in_the_order_of_the_lecture() -> None:
 def test_unknown_claim_is_refused() -> None:
     with pytest.raises(ScenarioError, match="expected ids of claims, as U7 or T4, got X9"):
         registry.chosen(["U7", "X9"])
+
+
+def test_host_that_is_gone_makes_claims_unmeasured_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> None:
+        raise EngineError("the host client has ended")
+
+    def holds(_stage: object, note: Notebook) -> None:
+        note.check("it is so", True, {})
+
+    monkeypatch.setattr(registry, "showings", lambda: {"U3": holds, "U4": gone})
+    stage = cast("Stage", SimpleNamespace(reset=gone))
+    findings = registry.show(stage, [BY_ID["U3"], BY_ID["U4"]])
+    assert [(one.outcome, one.reason) for one in findings] == [
+        (Outcome.SHOWN, ""),
+        (Outcome.UNMEASURED, "the host client has ended"),
+    ]
 
 
 @pytest.mark.parametrize(

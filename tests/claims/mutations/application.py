@@ -19,12 +19,12 @@ MUTATIONS = [
     ),
     Mutation(
         "a client that makes the upper case itself",
-        frozenset({"A1", "A2"}),
+        frozenset({"A1", "A2", "S5", "U1", "U4"}),
         programs={"udp_client.py": "udp_client_alone.py"},
     ),
     Mutation(
         "a client that puts a header of its own in front",
-        frozenset({"A2"}),
+        frozenset({"A2", "U1"}),
         programs={"udp_client.py": "udp_client_own_header.py"},
     ),
     Mutation(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from socketlab.run.remote import Host, RemoteSocket
 from socketlab.run.stage import PORT, Stage
-from tests.claims.mutation import Mutation, called_by_address
+from tests.claims.mutation import Mutation
 
 
 class Hasty(Host):
@@ -28,5 +28,4 @@ def hasty_client(stage: Stage) -> Stage:
 
 MUTATIONS = [
     Mutation("a host that connects when a socket is created", frozenset({"N1"}), hosts=hasty_client),
-    Mutation("a server that has no name", frozenset({"N2"}), hosts=called_by_address),
 ]

@@ -29,16 +29,8 @@ def not_impaired(stage: Stage) -> Stage:
 MUTATIONS = [
     Mutation(
         "a client that greets before it sends",
-        frozenset({"U1"}),
+        frozenset({"U1", "A2"}),
         programs={"udp_client.py": "udp_client_greets.py"},
-        spared=EXPERIMENTS,
-    ),
-    Mutation(
-        "a network that leads from another port to the server's",
-        frozenset({"U2"}),
-        network=lambda stage: rules(
-            stage, "iptables -t nat -A PREROUTING -p udp --dport 12001 -j REDIRECT --to-ports 12000"
-        ),
         spared=EXPERIMENTS,
     ),
     Mutation(
@@ -57,7 +49,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a server with a socket for each client",
-        frozenset({"U6"}),
+        frozenset({"U6", "S7"}),
         programs={"udp_server.py": "udp_socket_per_client.py"},
         spared=EXPERIMENTS,
     ),
@@ -70,7 +62,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a server with a small buffer",
-        frozenset({"U9"}),
+        frozenset({"U9", "A1", "S7"}),
         programs={"udp_server.py": "udp_small_buffer.py"},
         spared=EXPERIMENTS,
     ),
