@@ -1,6 +1,7 @@
 # What a client container does:
 #   udp [...], tcp [...]   one of the lecture's clients, with its arguments
 #   stream udp|tcp [...]   numbered messages at a rate, for experiments
+#   crowd udp|tcp [...]    many clients at once: how long does each wait?
 #   remote                 socket calls one by one, as somebody outside says (lab/remote.py)
 #   conversation           the lines of conversation.txt, by each protocol that the server speaks (the default)
 set -eu
@@ -14,6 +15,10 @@ udp | tcp)
 stream)
     shift
     exec python3 stream.py "$@"
+    ;;
+crowd)
+    shift
+    exec python3 crowd.py "$@"
     ;;
 remote)
     exec python3 -m lab.remote
@@ -30,7 +35,7 @@ conversation)
     done
     ;;
 *)
-    echo "client: expected udp, tcp, stream, remote or conversation, got '$1'" >&2
+    echo "client: expected udp, tcp, stream, crowd, remote or conversation, got '$1'" >&2
     exit 2
     ;;
 esac

@@ -12,7 +12,7 @@ from socketlab.run.stage import Stage
 
 Showing = Callable[[Stage, Notebook], None]
 
-SECTIONS = ("sockets", "application", "udp", "tcp", "loose")  # modules of this package
+SECTIONS = ("sockets", "application", "udp", "tcp", "loose", "scale")  # modules of this package
 _showings: dict[str, Showing] = {}
 
 

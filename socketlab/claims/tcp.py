@@ -1,163 +1,45 @@
 """TCP: a welcoming socket, connections, and a byte stream each way."""
 
-import signal
-from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from errno import ENOTCONN, EPIPE, errorcode
+from errno import ENOTCONN, EPIPE
 from itertools import takewhile
-from socket import SO_REUSEADDR, SOL_SOCKET
 from typing import Any
 
+from socketlab.claims import seen
+from socketlab.claims.connections import (
+    ESTABLISHED,
+    NOBODY,
+    PIECE,
+    TROUBLE,
+    address_of,
+    all_listening,
+    answer_to,
+    asleep_in,
+    connect,
+    connections,
+    listed,
+    numbers,
+    require,
+    row_at,
+    sleeps_in_accept,
+    status,
+    text,
+    told,
+    told_error,
+    told_row,
+    welcoming,
+    with_connections,
+)
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import ServerProgram
 from socketlab.observe import processes
-from socketlab.observe.sockets import Row
-from socketlab.run.remote import Address, Host, Program, RemoteSocket, expected, named
+from socketlab.run.remote import SO_REUSEADDR, SOL_SOCKET, Program, expected, named
 from socketlab.run.stage import PORT, Stage
 from socketlab.run.watching import WITHIN_S, until
 
-LISTEN, ESTABLISHED = "LISTEN", "ESTABLISHED"
-NOBODY = 0  # the inode of a socket that no process has
-PIECE = 4096
-
-# What a client meets where the server, or the network, is broken. For a check, not for a traceback.
-TROUBLE = (TimeoutError, ConnectionError)
-
-Sockets = Mapping[int, Row]  # of a program: by descriptor
-
-
-# --- what a program has
-
-
-def own_sockets(program: Program) -> dict[int, Row]:
-    """Return the TCP sockets of a program, by their descriptors: none, if it has ended."""
-    with expected(PermissionError, FileNotFoundError) as ended:
-        descriptors = program.descriptors()
-    if ended:
-        return {}
-    rows = {f"socket:[{row.inode}]": row for row in program.host.sockets("tcp")}
-    return {number: rows[target] for number, target in descriptors.items() if target in rows}
-
-
-def welcoming(sockets: Sockets) -> list[Row]:
-    """Return the welcoming sockets among them."""
-    return [row for row in sockets.values() if row.state == LISTEN]
-
-
-def connections(sockets: Sockets) -> list[Row]:
-    """Return the connection sockets among them."""
-    return [row for row in sockets.values() if row.state == ESTABLISHED]
-
-
-def with_connections(program: Program, number: int) -> dict[int, Row]:
-    """Return a program's sockets, as soon as so many of them are connections."""
-    return until(lambda: own_sockets(program), lambda seen: len(connections(seen)) == number)
-
-
-def numbers(sockets: Sockets) -> dict[int, int]:
-    """Return which sockets they are, whatever their state: the kernel's number of each (inode)."""
-    return {descriptor: row.inode for descriptor, row in sockets.items()}
-
-
-def told(sockets: Sockets) -> str:
-    """Return a program's sockets for people."""
-    return listed(f"descriptor {number}: {told_row(row)}" for number, row in sorted(sockets.items()))
-
-
-def told_row(row: Row | None) -> str:
-    """Return a socket for people."""
-    if row is None:
-        return "none"
-    return f"{row.state} {row.local}" + (f" with {row.peer}" if row.state != LISTEN else "")
-
-
-def listed(words: Iterable[object]) -> str:
-    """Return a list for people."""
-    return "; ".join(map(str, words)) or "none"
-
-
-def all_listening(stage: Stage) -> list[Row]:
-    """Return the sockets that listen at the lecture's port, whosever they are."""
-    return [row for row in stage.server.sockets("tcp") if row.port == PORT and row.state == LISTEN]
-
-
-def row_at(host: Host, local: str) -> Row | None:
-    """Return the TCP socket of a host with this address, if there is one."""
-    return next((row for row in host.sockets("tcp") if row.local == local), None)
-
-
-def status(program: Program) -> str:
-    """Return /proc/PID/status of a program."""
-    return program.proc("status")
-
-
-def asleep_in(program: Program) -> str:
-    """Return what a program sleeps in: a system call with its descriptor; "" while it runs.
-
-    Where the kernel does not let us see that, or we do not know its numbers, the kernel's own function.
-    """
-    machine = program.host.function("os", "uname")[4]
-    if machine in processes.SYSTEM_CALLS:
-        with expected(PermissionError):
-            return str(processes.system_call(program.proc("syscall"), machine) or "")
-    return program.proc("wchan").strip("0\n")
-
-
-def sleeps_in_accept(asleep: str) -> bool:
-    """Tell whether that is accept()."""
-    return asleep.startswith(("accept(", "accept4(", "inet_csk_accept"))
-
-
-# --- what a client does
-
-
-def require(note: Notebook, statement: str, holds: bool, evidence: Mapping[str, Any]) -> None:
-    """Check something without which there is nothing more to see: where it does not hold, the claim ends.
-
-    Raises:
-        CannotShowError: it does not hold.
-    """
-    note.check(statement, holds, evidence)
-    if not holds:
-        note.cannot("what comes after that was not tried")
-
-
-def connect(note: Notebook, client_socket: RemoteSocket, stage: Stage) -> None:
-    """Connect to the server; where that fails, there is nothing to see of what is claimed."""
-    client_socket.settimeout(WITHIN_S)
-    with expected(*TROUBLE) as failed:
-        client_socket.connect((stage.server.name, PORT))
-    if failed:
-        require(note, "a client can connect", False, {"connect()": told_error(failed[0])})
-
-
-def answer_to(client_socket: RemoteSocket, line: bytes) -> bytes:
-    """Send a line, and return its answer, as far as one comes."""
-    answer = b""
-    with expected(*TROUBLE):
-        client_socket.sendall(line)
-        while not answer.endswith(b"\n") and (piece := client_socket.recv(PIECE)):
-            answer += piece
-    return answer
-
-
-def address_of(client_socket: RemoteSocket) -> Address:
-    """Return a client's address and port: its own, though the socket says 0.0.0.0 until it is connected."""
-    return client_socket.host.address, client_socket.getsockname()[1]
-
-
-def told_error(error: OSError) -> str:
-    """Return an error for people: "ECONNREFUSED (Connection refused)"."""
-    return f"{errorcode.get(error.errno or 0, type(error).__name__)} ({error.strerror or error})"
-
-
-def text(*data: bytes) -> str:
-    """Return what was sent or received, for people."""
-    return listed(repr(piece)[1:] for piece in data)
-
-
-# --- the claims
+# Linux's numbers, of the hosts: this program may run on another system. <asm-generic/signal.h>
+SIGCONT, SIGSTOP = 18, 19
 
 
 @shows("T1")
@@ -217,7 +99,7 @@ def server_has_a_welcoming_socket(stage: Stage, note: Notebook) -> None:
     note.do("the sockets of the server's host are listed: before the lecture's server is started, and after")
     before = all_listening(stage)
     with stage.serve(ServerProgram.LECTURE_TCP) as server:
-        rows, sockets = all_listening(stage), own_sockets(server)
+        rows, sockets = all_listening(stage), server.sockets("tcp")
     note.check(
         f"with the server there is one socket in state LISTEN on port {PORT}, and before it there was none",
         not before and len(rows) == 1,
@@ -263,7 +145,7 @@ def accept_blocks(stage: Stage, note: Notebook) -> None:
             for _ in range(10):
                 with stage.client.tcp() as client_socket:
                     client_socket.connect((stage.server.name, elsewhere.getsockname()[1]))
-        later, asleep, before = status(server), asleep_in(server), own_sockets(server)
+        later, asleep, before = status(server), asleep_in(server), server.sockets("tcp")
         times = [processes.waits(now), processes.waits(later)]
         note.check(
             "meanwhile it has not woken a single time",
@@ -296,9 +178,9 @@ def systems_shake_hands(stage: Stage, note: Notebook) -> None:
         asleep = until(lambda: asleep_in(server), sleeps_in_accept)
         require(note, "the server waits for clients", sleeps_in_accept(asleep), {"/proc/PID/syscall": asleep})
         note.do("the server program is stopped (SIGSTOP): it cannot do anything")
-        server.signal(signal.SIGSTOP)
+        server.signal(SIGSTOP)
         stopped = until(lambda: status(server), is_stopped)
-        before = own_sockets(server)
+        before = server.sockets("tcp")
 
         note.do("a client calls connect(), and sends some words")
         connect(note, client_socket, stage)
@@ -308,7 +190,7 @@ def systems_shake_hands(stage: Stage, note: Notebook) -> None:
         row = until(lambda: row_at(stage.client, mine), lambda row: row and not row.unsent)
         require(
             note,
-            "it is connected, and the server's operating system has acknowledged the words",
+            "the first client is connected, and the server's operating system has acknowledged the words",
             row is not None and row.state == ESTABLISHED and not row.unsent,
             {"the client's socket": told_row(row), "bytes not acknowledged": row.unsent if row else "?"},
         )
@@ -321,7 +203,7 @@ def systems_shake_hands(stage: Stage, note: Notebook) -> None:
         row = until(lambda: row_at(stage.other, others), lambda row: row and row.state == ESTABLISHED)
         require(
             note,
-            "its operating system brings the handshake to its end",
+            "the other client's operating system brings the handshake to its end",
             row is not None and row.state == ESTABLISHED,
             {
                 "connect()": told_error(begun[0]) if begun else "done",
@@ -329,7 +211,7 @@ def systems_shake_hands(stage: Stage, note: Notebook) -> None:
             },
         )
 
-        meanwhile, sockets = status(server), own_sockets(server)
+        meanwhile, sockets = status(server), server.sockets("tcp")
         note.check(
             "the server program had no part in it: it stands still, and has no connection yet",
             is_stopped(meanwhile)
@@ -345,15 +227,12 @@ def systems_shake_hands(stage: Stage, note: Notebook) -> None:
                 f"on the wire the {who} client's connection begins with SYN, SYN-ACK, ACK, and nothing else",
                 [(set(packet.flags), packet.source == address) for packet in before_data]
                 == [({"SYN"}, True), ({"SYN", "ACK"}, False), ({"ACK"}, True)],
-                {
-                    f"packet {number}": f"{'-'.join(sorted(packet.flags, reverse=True))} from {packet.source}"
-                    for number, packet in enumerate(before_data, 1)
-                },
+                {"before any data": seen.all_told(before_data, seen.names_of(stage))},
             )
 
         note.do("the server program goes on (SIGCONT)")
-        server.signal(signal.SIGCONT)
-        after = until(lambda: own_sockets(server), connections)
+        server.signal(SIGCONT)
+        after = until(lambda: server.sockets("tcp"), connections)
         note.check("only now accept() returns", bool(connections(after)), {"its sockets": told(after)})
 
 
@@ -370,7 +249,7 @@ def accept_returns_a_new_socket(stage: Stage, note: Notebook) -> None:
         (ServerProgram.CONCURRENT, [stage.client, stage.client, stage.other]),
     ):
         with stage.serve(program) as server, ExitStack() as sockets:
-            before = own_sockets(server)
+            before = server.sockets("tcp")
             note.check(
                 f"{program}.py has its welcoming socket and no connection socket",
                 len(welcoming(before)) == len(before) == 1,
@@ -384,12 +263,12 @@ def accept_returns_a_new_socket(stage: Stage, note: Notebook) -> None:
             peers = {after[number].peer for number in new}
             require(
                 note,
-                "each client has brought a descriptor more: a connection socket of its own",
+                f"{program}.py: each client brings it a descriptor more, a connection socket of its own",
                 len(connections(after)) == len(new) == len(peers) == len(clients),
                 {"its sockets": told(after)},
             )
             note.check(
-                "the welcoming socket is the same as before",
+                f"{program}.py: the welcoming socket is the same as before",
                 numbers(before).items() <= numbers(after).items(),
                 {
                     "its number (inode) before": listed(row.inode for row in welcoming(before)),
@@ -419,16 +298,16 @@ def connection_sockets_share_the_port(stage: Stage, note: Notebook) -> None:
             ports = sorted(row.port for row in sockets.values())
             require(
                 note,
-                f"welcoming socket and connection sockets: all have the local port {PORT}",
+                f"{program}.py: the welcoming socket and all connection sockets have the local port {PORT}",
                 ports == [PORT] * (1 + len(hosts)),
                 {"sockets of the server": told(sockets)},
             )
-            theirs = [own_sockets(client) for client in clients]
+            theirs = [client.sockets("tcp") for client in clients]
             peers = sorted(row.peer for row in connections(sockets))
             locals_ = sorted(row.local for found in theirs for row in connections(found))
             require(
                 note,
-                "what tells them apart is the other end: the address and port of one client's socket each",
+                f"{program}.py: their other ends tell them apart: the client's address and port",
                 peers == locals_ and len(set(peers)) == len(hosts),
                 {"other ends, at the server": listed(peers), "the clients' own addresses": listed(locals_)},
             )
@@ -546,21 +425,21 @@ def client_has_one_socket(stage: Stage, note: Notebook) -> None:
         stage.start(stage.client, "tcp_client.py", stage.server.name, terminal=True) as client,
     ):
         client.written("Sentence: ")
-        seen = [own_sockets(client)]
+        found = [client.sockets("tcp")]
         for line in ("hello", "once more"):
             client.type(f"{line}\n")
             output, _errors = client.written(line.upper(), WITHIN_S)
-            note.check("the line is answered", line.upper() in output, {"typed": line})
-            seen.append(own_sockets(client))
+            note.check(f"{line!r} is answered", line.upper() in output, {"shown": output.splitlines()[-2:]})
+            found.append(client.sockets("tcp"))
         note.check(
             "all the time it has one socket: the connection to the server",
-            all(len(connections(sockets)) == len(sockets) == 1 for sockets in seen),
+            all(len(connections(sockets)) == len(sockets) == 1 for sockets in found),
             {
                 when: told(sockets)
-                for when, sockets in zip(("at first", "after a line", "after two lines"), seen, strict=True)
+                for when, sockets in zip(("at first", "after a line", "after two lines"), found, strict=True)
             },
         )
-        inodes = {row.inode for sockets in seen for row in sockets.values()}
+        inodes = {row.inode for sockets in found for row in sockets.values()}
         note.check("it is the same socket", len(inodes) == 1, {"its number (inode)": listed(sorted(inodes))})
 
 
@@ -622,7 +501,7 @@ def stream_has_no_boundaries(stage: Stage, note: Notebook) -> None:
 def server_loops_to_the_next_client(stage: Stage, note: Notebook) -> None:
     """The server closes the connection socket and loops to the next client; the welcoming socket stays."""
     with stage.serve(ServerProgram.LECTURE_TCP) as server:
-        before = own_sockets(server)
+        before = server.sockets("tcp")
         for client, line in ((stage.client, b"first client\n"), (stage.other, b"next client\n")):
             with client.tcp() as client_socket:
                 note.do(f"the host {client.name} connects and sends a line")
@@ -631,7 +510,7 @@ def server_loops_to_the_next_client(stage: Stage, note: Notebook) -> None:
                 answer = answer_to(client_socket, line)
                 require(
                     note,
-                    "it is answered, on a connection socket of its own",
+                    f"the host {client.name} is answered, on a connection socket of its own",
                     answer == line.upper() and len(connections(during)) == 1,
                     {"answer": text(answer), "sockets of the server meanwhile": told(during)},
                 )
@@ -639,15 +518,15 @@ def server_loops_to_the_next_client(stage: Stage, note: Notebook) -> None:
                     end = client_socket.recv(PIECE)
                 require(
                     note,
-                    "then the server closes this connection: recv() returns nothing",
+                    f"then the server closes it: recv() returns nothing at the host {client.name}",
                     not open_still and end == b"",
                     {"recv() at the client": told_error(open_still[0]) if open_still else text(end)},
                 )
-            after = until(lambda: own_sockets(server), lambda seen: numbers(seen) == numbers(before))
+            after = until(lambda: server.sockets("tcp"), lambda seen: numbers(seen) == numbers(before))
             asleep = until(lambda: asleep_in(server), sleeps_in_accept)
             require(
                 note,
-                "the server has its welcoming socket, the same as before, and nothing else",
+                "the server is left with its welcoming socket, the same as before, and no other",
                 bool(before) and numbers(after) == numbers(before),
                 {
                     "its sockets": told(after),
@@ -656,7 +535,10 @@ def server_loops_to_the_next_client(stage: Stage, note: Notebook) -> None:
                 },
             )
             require(
-                note, "and it is back in accept()", sleeps_in_accept(asleep), {"/proc/PID/syscall": asleep}
+                note,
+                "the server is back in accept()",
+                sleeps_in_accept(asleep),
+                {"/proc/PID/syscall": asleep},
             )
 
 
@@ -675,7 +557,7 @@ def silent_client_makes_others_wait(stage: Stage, note: Notebook) -> None:
             waiting = until(lambda: waiting_at(server), lambda waiting: waiting == (1, [len(line)]))
             require(
                 note,
-                "the second one waits: it is connected, nobody has accepted it, nobody has read its line",
+                "the second client waits: it is connected, and nobody has accepted it or read its line",
                 waiting == (1, [len(line)]),
                 {
                     "connections that wait for accept()": waiting[0],
@@ -685,10 +567,10 @@ def silent_client_makes_others_wait(stage: Stage, note: Notebook) -> None:
             second.settimeout(0)
             with expected(BlockingIOError, *TROUBLE) as nothing:
                 second.recv(PIECE)
-            sockets = own_sockets(server)
+            sockets = server.sockets("tcp")
             require(
                 note,
-                "for the server is busy with the first: it has that connection and no other",
+                "for the server is busy with the first one: it has that connection and no other",
                 numbers(sockets) == numbers(alone) and len(connections(alone)) == 1,
                 {"its sockets": told(sockets), "it sleeps in": asleep_in(server)},
             )
@@ -701,7 +583,7 @@ def silent_client_makes_others_wait(stage: Stage, note: Notebook) -> None:
             note.do("the silent client goes")
         second.settimeout(WITHIN_S)
         answer = answer_to(second, b"")
-        require(note, "now the second one is answered", answer == line.upper(), {"answer": text(answer)})
+        require(note, "now the second client is answered", answer == line.upper(), {"answer": text(answer)})
     with (
         stage.serve(ServerProgram.CONCURRENT) as server,
         stage.client.tcp() as silent,
@@ -712,9 +594,9 @@ def silent_client_makes_others_wait(stage: Stage, note: Notebook) -> None:
         with_connections(server, 1)
         connect(note, second, stage)
         answer = answer_to(second, line)
-        sockets = own_sockets(server)
+        sockets = server.sockets("tcp")
         note.check(
-            "the second one is answered while the first is still connected and silent",
+            "the second client is answered while the first is still connected and silent",
             answer == line.upper() and len(connections(sockets)) == 2,
             {"answer": text(answer), "sockets of the server": told(sockets)},
         )
@@ -722,7 +604,7 @@ def silent_client_makes_others_wait(stage: Stage, note: Notebook) -> None:
 
 def waiting_at(server: Program) -> tuple[int, list[int]]:
     """Return how many connections wait for a server's accept(), and the unread bytes of those with any."""
-    found = welcoming(own_sockets(server))
+    found = welcoming(server.sockets("tcp"))
     ports = {row.port for row in found}
     rows = [row for row in server.host.sockets("tcp") if row.port in ports and row.inode == NOBODY]
     return sum(row.unread for row in found), [row.unread for row in rows if row.unread]

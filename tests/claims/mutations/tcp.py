@@ -2,6 +2,13 @@
 
 from tests.claims.mutation import Mutation, rules
 
+ALL = ("T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8", "T9", "T10", "T14", "T15")
+
+
+def without(program: str, *claims: str) -> dict[str, str]:
+    """Return the claims in which a program has no part: all but these."""
+    return {claim: f"{program} has no part in it" for claim in ALL if claim not in claims}
+
 
 def server(name: str, file: str, *turns_red: str) -> Mutation:
     """Return a world in which another program runs in the place of the lecture's server."""
@@ -10,7 +17,12 @@ def server(name: str, file: str, *turns_red: str) -> Mutation:
 
 def client(name: str, file: str, *turns_red: str) -> Mutation:
     """Return a world in which another program runs in the place of the lecture's client."""
-    return Mutation(name, frozenset(turns_red), programs={"tcp_client.py": file})
+    return Mutation(
+        name,
+        frozenset(turns_red),
+        programs={"tcp_client.py": file},
+        spared=without("tcp_client.py", "T1", "T6", "T9"),
+    )
 
 
 def network(name: str, rule: str, *turns_red: str) -> Mutation:
@@ -41,7 +53,7 @@ MUTATIONS = [
         "a concurrent server that serves one after the other",
         frozenset({"T5", "T9", "T15"}),
         programs={"server.py": "server_in_turn.py"},
-        spared={"T6": "it waits for the same connections as T5"},
+        spared=without("server.py", "T5", "T9", "T15") | {"T6": "it waits for what T5 waits for"},
     ),
     client("a client with two connections", "tcp_client_twice.py", "T6", "T9"),
     client("a client with a connection for each line", "tcp_client_anew.py", "T9"),
@@ -52,7 +64,7 @@ MUTATIONS = [
     ),
     network(
         "a network that gives each client another port",
-        "-t nat -A INPUT -p tcp --dport 12000 -j SNAT --to-source :40000-40999",
+        "-t nat -A INPUT -p tcp --dport 12000 -j SNAT --to-source :1000-1999",
         *("T6", "T8"),
     ),
     network(

@@ -1,0 +1,19 @@
+"""The concurrent server, but it does not ask to have its port again while old connections have it."""
+
+import socket
+
+import server
+from lab.failures import run
+
+
+class Plain(server.WelcomingSocket):
+    """A socket without that option."""
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:  # type: ignore[override]
+        """Set all others."""
+        if option != socket.SO_REUSEADDR:
+            super().setsockopt(level, option, value)
+
+
+vars(server)["WelcomingSocket"] = Plain
+run(server.main)
