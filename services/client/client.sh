@@ -2,6 +2,7 @@
 #   udp [...], tcp [...]   one of the lecture's clients, with its arguments
 #   stream udp|tcp [...]   numbered messages at a rate, for experiments
 #   crowd udp|tcp [...]    many clients at once: how long does each wait?
+#   bulk [...]             as fast as TCP lets it, with a look at its congestion window
 #   remote                 socket calls one by one, as somebody outside says (lab/remote.py)
 #   conversation           the lines of conversation.txt, by each protocol that the server speaks (the default)
 set -eu
@@ -12,13 +13,10 @@ udp | tcp)
     shift
     exec python3 "$program" "$@"
     ;;
-stream)
+stream | bulk | crowd)
+    program="$1.py"
     shift
-    exec python3 stream.py "$@"
-    ;;
-crowd)
-    shift
-    exec python3 crowd.py "$@"
+    exec python3 "$program" "$@"
     ;;
 remote)
     exec python3 -m lab.remote
@@ -35,7 +33,7 @@ conversation)
     done
     ;;
 *)
-    echo "client: expected udp, tcp, stream, crowd, remote or conversation, got '$1'" >&2
+    echo "client: expected udp, tcp, stream, bulk, crowd, remote or conversation, got '$1'" >&2
     exit 2
     ;;
 esac

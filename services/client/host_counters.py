@@ -22,6 +22,8 @@ KEPT = {
     "TcpExt": (
         "TCPTimeouts",
         "TCPFastRetrans",
+        "TCPRenoRecovery",
+        "TCPSackRecovery",
         "TCPLossProbes",
         "TCPSynRetrans",
         "TCPOFOQueue",

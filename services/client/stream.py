@@ -1,10 +1,11 @@
 """A numbered stream, for experiments: messages leave at a rate, whatever becomes of those before them.
 
-    python3 stream.py udp|tcp [HOST [PORT]] [--count N] [--size BYTES] [--rate N] [--wait S]
+    python3 stream.py udp|tcp [HOST [PORT]] [--count N] [--size BYTES] [--rate N] [--wait S] [--tries N]
 
 The lecture's clients wait for each answer before they ask again: so they never see two messages in the wrong
 order, and one loss costs them a time-out. Here the messages are numbered and sent at their time, and the
-journal says of each when it was sent and when its answer came.
+journal says of each when it was sent and when its answer came. With --tries a datagram that is not answered
+is sent again: then an unreliable service is enough for a program that wants every answer.
 
 With LOG_FORMAT=json the journal is kept in memory and written when all is over: writing delays no message,
 and none of it is left out because nobody reads.
@@ -44,6 +45,10 @@ def parser() -> Parser:
     parser.add_argument(
         "--wait", metavar="S", type=seconds, default=1.0, help="UDP: for replies, after the last message"
     )
+    parser.add_argument(
+        "--tries", metavar="N", type=whole_number(1, 100, "a number of tries"), default=1,
+        help="UDP: send each up to N times, until it is answered (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument(
         "--connect", metavar="S", type=seconds, default=10.0, help="TCP: wait so long for the connection"
     )
@@ -93,7 +98,14 @@ def main() -> int:
     stream: UdpStream | TcpStream
     common = {"count": options.count, "size": options.size, "rate": options.rate}
     if options.protocol == "udp":
-        stream = UdpStream(server, **common, wait_s=options.wait, journal=journal, progress=progress)
+        stream = UdpStream(
+            server,
+            **common,
+            wait_s=options.wait,
+            tries=options.tries,
+            journal=journal,
+            progress=progress,
+        )
     else:
         stream = TcpStream(
             server,

@@ -1,5 +1,10 @@
-"""A numbered stream over UDP: datagrams leave at their time, replies are noted as they come."""
+"""A numbered stream over UDP: datagrams leave at their time, replies are noted as they come.
 
+Where it may try more than once, a datagram without an answer leaves again: the program does what TCP does in
+the operating system. Each message waits for its own answer alone; none waits for another one's.
+"""
+
+from heapq import heappop, heappush
 from select import select
 from socket import AF_INET, SO_RCVBUF, SOCK_DGRAM, SOL_SOCKET, gaierror, socket
 from time import monotonic
@@ -8,6 +13,7 @@ from lab.failures import Failure, explain
 from lab.journal import Address, Journal, number_of
 from numbered import Schedule, message
 from progress import Progress
+from round_trips import RoundTrips
 
 MAX_DATAGRAM = 65_507  # bytes
 TRIES = 2  # to send a datagram: the first may only be told what became of one before
@@ -22,6 +28,7 @@ class UdpStream:
         size: bytes of a datagram.
         rate: datagrams a second.
         wait_s: how long to wait for replies after the last datagram, and after the last reply.
+        tries: how often each is sent at most, until it is answered.
     """
 
     def __init__(
@@ -32,6 +39,7 @@ class UdpStream:
         size: int,
         rate: float,
         wait_s: float,
+        tries: int,
         journal: Journal,
         progress: Progress,
     ) -> None:
@@ -43,6 +51,11 @@ class UdpStream:
         self._journal = journal
         self._progress = progress
         self._unanswered = set(range(1, count + 1))
+        self._tries = tries
+        self._tried: dict[int, int] = {}  # how often each was sent
+        self._sent_s: dict[int, float] = {}  # when it was, last
+        self._due: list[tuple[float, int]] = []  # when which is to be sent again; the next one first
+        self._round_trips = RoundTrips()
 
     def run(self) -> int:
         """Send and receive; return how many messages were answered."""
@@ -64,17 +77,21 @@ class UdpStream:
         schedule = Schedule(monotonic(), self._count, self._rate)
         progress = self._progress
         deadline = float("inf")
-        while self._unanswered and (now := monotonic()) < deadline:
+        while self._unanswered and ((now := monotonic()) < deadline or self._due):
             progress.show(now, schedule.sent, self._count - len(self._unanswered))
+            if self._send_again(client_socket, peer, now) and schedule.all_sent():
+                deadline = monotonic() + self._wait_s
             if schedule.all_sent():
-                wait = min(deadline - now, progress.PERIOD_S)
+                wait = progress.PERIOD_S if self._due else deadline - now
             elif not (wait := schedule.waits_s(now)):
                 schedule.sent += 1
                 self._send(client_socket, peer, schedule.sent)
                 if schedule.all_sent():
                     deadline = monotonic() + self._wait_s
                 wait = 0.0
-            readable, _, _ = select([client_socket], [], [], min(wait, progress.PERIOD_S))
+            if self._due:
+                wait = min(wait, max(0.0, self._due[0][0] - now))
+            readable, _, _ = select([client_socket], [], [], max(0.0, min(wait, progress.PERIOD_S)))
             if readable:
                 self._receive(client_socket, peer)
                 if schedule.all_sent():
@@ -83,7 +100,21 @@ class UdpStream:
         # A second copy of the last reply may follow it closely; later ones belong to nobody's story.
         self._linger(client_socket, peer)
 
+    def _send_again(self, client_socket: socket, peer: Address, now: float) -> bool:
+        """Send those again whose time has come; return whether there was one."""
+        sent = False
+        while self._due and self._due[0][0] <= now:
+            _due_s, number = heappop(self._due)
+            if number in self._unanswered:
+                self._send(client_socket, peer, number)
+                sent = True
+        return sent
+
     def _send(self, client_socket: socket, peer: Address, number: int) -> None:
+        tried = self._tried[number] = self._tried.get(number, 0) + 1
+        self._sent_s[number] = monotonic()
+        if tried < self._tries:
+            heappush(self._due, (self._sent_s[number] + self._round_trips.wait_s(tried), number))
         data = message(number, self._size, line=False)
         reason = "refused"
         for _ in range(TRIES):
@@ -115,8 +146,10 @@ class UdpStream:
                 self._journal.facts("stray", {"bytes": len(reply)})
             elif reply != message(number, self._size, line=False).upper():
                 self._journal.facts("damaged", {"seq": number})
-            else:
+            elif number in self._unanswered:
                 self._unanswered.discard(number)
+                if self._tried[number] == 1:  # else nobody knows which of them this answers
+                    self._round_trips.measured(monotonic() - self._sent_s[number])
 
     def _linger(self, client_socket: socket, peer: Address) -> None:
         deadline = monotonic() + min(self._wait_s, 0.2)

@@ -37,6 +37,7 @@ FIELDS = (
     ("bytes_retrans", 208, "Q"),
     ("dsack_dups", 216, "I"),  # segments that the other side got twice
     ("reord_seen", 220, "I"),
+    ("snd_wnd", 228, "I"),  # bytes: the window that the other side has advertised last, after its scaling
 )
 
 

@@ -12,7 +12,10 @@ from socketlab.run.stage import Stage
 
 Showing = Callable[[Stage, Notebook], None]
 
-SECTIONS = ("sockets", "application", "udp", "tcp", "loose", "scale")  # modules of this package
+# Modules of this package.
+SECTIONS = (
+    "sockets", "services_compared", "application", "udp", "tcp", "control", "loose", "scale", "repair",
+)  # fmt: skip
 _showings: dict[str, Showing] = {}
 
 

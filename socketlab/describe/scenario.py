@@ -72,6 +72,7 @@ class Stream:
             a rate: they send when the message before is answered, or given up.
         program: what sends them.
         timeout_s: an answer that comes later is late.
+        tries: how often a datagram is sent until it is answered; TCP has its own ways.
     """
 
     protocol: Protocol
@@ -80,6 +81,7 @@ class Stream:
     rate: int = 100
     program: Program = Program.STREAM
     timeout_s: float = 1.0
+    tries: int = 1
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import signal
 import time
 import typing
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 
 from impairment import Direction
@@ -38,15 +38,28 @@ class Hosts(typing.Protocol):
     def log_since(self, service: str, mark: float) -> list[str]: ...
 
 
-def run(lab: Hosts, experiment: Experiment, told: Told) -> Evidence:
+def run(
+    lab: Hosts,
+    experiment: Experiment,
+    told: Told,
+    watching: AbstractContextManager[None] | None = None,
+) -> Evidence:
     """Run an experiment on hosts that have been started for it, and return what was seen.
+
+    Args:
+        lab: the hosts.
+        experiment: what is to happen.
+        told: how far it is.
+        watching: is entered when the network is impaired, and left when all is measured.
 
     Raises:
         EngineError: the impairment could not be set, or the client could not be started: nothing was
             measured.
     """
     try:
-        seen = measure(lab, experiment, impair(lab, experiment), told)
+        before = impair(lab, experiment)
+        with watching or nullcontext():
+            seen = measure(lab, experiment, before, told)
     except BaseException:
         with undisturbed(), suppress(EngineError):  # what went wrong first is what is to be told
             lab.restore_network()
@@ -133,6 +146,7 @@ def client_arguments(experiment: Experiment) -> list[str]:
         f"--size={stream.size}",
         f"--rate={stream.rate}",
         f"--wait={wait_s:.3f}",
+        *([f"--tries={stream.tries}"] if stream.tries > 1 else []),
     ]
 
 

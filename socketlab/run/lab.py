@@ -292,10 +292,16 @@ class Lab:
             "lab.remote",
         ]
 
-    def client_host_command(self) -> list[str]:
-        """Return the command that makes a client host and operates it, until its input ends."""
+    def client_host_command(self, *, administrator: bool = False) -> list[str]:
+        """Return the command that makes a client host and operates it, until its input ends.
+
+        Args:
+            administrator: its programs may change how its own network behaves, and nothing else: one
+                capability more than those of the other hosts.
+        """
+        privilege = ("--cap-add", "NET_ADMIN", "--user", "0:0") if administrator else ()
         return self.compose(
-            "--progress", "quiet", "run", "--rm", "--no-TTY", "--no-deps", "client", "remote",
+            "--progress", "quiet", "run", "--rm", "--no-TTY", "--no-deps", *privilege, "client", "remote",
         )  # fmt: skip
 
     def capture_host_command(self, container: str, *, inside: bool) -> list[str]:

@@ -6,15 +6,17 @@ claims are shown on other hosts, too: `tests/kernel` has a stage inside a kernel
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from random import Random
 
 from socketlab.analyse.result import Network, Result, result
 from socketlab.describe.scenario import Engine, Experiment, ServerProgram
 from socketlab.errors import EngineError
 from socketlab.observe import evidence
+from socketlab.observe.evidence import Evidence
 from socketlab.run import experiments
-from socketlab.run.lab import Lab
 from socketlab.run.remote import Host, Program, named
 from socketlab.run.wire import Wire
 
@@ -38,6 +40,8 @@ class Stage:
         programs: what is started in the place of a program, by its file's name: one broken on purpose.
         seed: for what is left to chance.
         machine: what all of this runs on.
+        administrator: returns a client host whose programs may do with its network what its administrator
+            may. None: on these hosts all programs may.
         taps: returns a capture host that shares the network of a host; of one that may also look behind an
             impairment, or not. None: there is nothing to capture with.
     """
@@ -51,6 +55,7 @@ class Stage:
     seed: int = 1
     machine: Mapping[str, str | int] = field(default_factory=dict)
     netem: tuple[str, ...] = ("netem",)
+    administrator: Callable[[], Host] | None = None
     taps: Callable[[Host, bool], Host] | None = None
     _journal: Program | None = None
 
@@ -66,6 +71,15 @@ class Stage:
             return None
         said = evidence.sidecar(self.in_network(*self.netem, "stats", "--json"))
         return Network(said.engine, said.reason, dict(said.specs))
+
+    @property
+    def network_seed(self) -> int:
+        """A seed for the impairment, with all its bits in use.
+
+        Netem's generator begins with small draws after a small seed: with 1, 2, 3 and 4 the first SYN is lost
+        three times, and a connection takes 3 seconds.
+        """
+        return Random(self.seed).getrandbits(32)  # noqa: S311 - it is to be known
 
     def reset(self) -> None:
         """Close all sockets and end all programs, on every host."""
@@ -147,8 +161,19 @@ class Stage:
 
     def experiment(self, experiment: Experiment) -> Result:
         """Send a numbered stream through an impairment, and return what became of each message."""
+        return result(experiment, self.observed(experiment))
+
+    def observed(
+        self, experiment: Experiment, watching: AbstractContextManager[None] | None = None
+    ) -> Evidence:
+        """Do the same, and return what both hosts and the network said of it.
+
+        Args:
+            experiment: what is to happen.
+            watching: is entered when the network is impaired, and left when all is measured.
+        """
         with self.serve(ServerProgram.CONCURRENT, environment=JSON) as self._journal:
-            return result(experiment, experiments.run(self, experiment, lambda *_: None))
+            return experiments.run(self, experiment, lambda *_: None, watching)
 
     def impair(self, spec: str, directions: str, traffic: str) -> str:
         """Have the sidecar impair, check that packets pass through it, and return its counters as JSON."""
@@ -228,6 +253,9 @@ def on_docker(project: str, engine: Engine = Engine.AUTO, seed: int = 1) -> Iter
     Raises:
         EngineError: they cannot be made.
     """
+    # Here, not above: a stage without Docker does without its package, too.
+    from socketlab.run.lab import Lab  # noqa: PLC0415
+
     lab = Lab(project, ServerProgram.IDLE)
     with ExitStack() as todo:
         todo.callback(lab.close)
@@ -253,6 +281,13 @@ def on_docker(project: str, engine: Engine = Engine.AUTO, seed: int = 1) -> Iter
                 todo.callback(future.result().close)
         made = {name: future.result() for name, future in futures.items()}
 
+        @cache
+        def administrator() -> Host:
+            """Return a client host of its own, made when it is wanted first; it stays until the end."""
+            made = Host("administrator", lab.client_host_command(administrator=True), environment)
+            todo.callback(made.close)
+            return made
+
         taps: dict[tuple[str, bool], Host] = {}
 
         def tap(host: Host, inside: bool) -> Host:
@@ -275,6 +310,7 @@ def on_docker(project: str, engine: Engine = Engine.AUTO, seed: int = 1) -> Iter
             no_sidecar,
             seed=seed,
             machine=lab.machine(),
+            administrator=administrator,
             taps=tap,
         )
         if stage.sidecar is not None:

@@ -21,7 +21,8 @@ class Mutation:
     Attributes:
         name: what is broken, in a few words.
         turns_red: the ids of the claims that are refuted in it; all others of its section stay shown.
-        programs: files in mutations/programs that run in the place of the lab's own, by these' names.
+        programs: files in mutations/programs that run in the place of the lab's own, by these' names; "netem"
+            is the sidecar's command.
         network: a context that breaks the network of a stage, and mends it again.
         hosts: returns a stage with other hosts, or the same ones otherwise.
         spared: claims of the section that are not tried in it, for they take long or need what is broken,
@@ -43,7 +44,8 @@ class Mutation:
             for name, file in self.programs.items()
         }
         with self.network(stage):
-            yield self.hosts(replace(stage, programs=programs))
+            netem = programs.pop("netem", stage.netem)
+            yield self.hosts(replace(stage, programs=programs, netem=netem))
 
 
 @contextmanager

@@ -20,7 +20,9 @@ import qdisc
 from impairment import parse
 from model import Model
 
-from tests.kernel import compare, engine, grammar, sidecar
+from socketlab.claims.notebook import Finding, Outcome
+from socketlab.show.claims import of_finding
+from tests.kernel import claims, compare, engine, grammar, sidecar
 from tests.kernel.cases import CASES, ORACLE_LOST, ORACLE_SEED, Case
 from tests.kernel.machine import BEGIN
 from tests.kernel.wire import Wire, wire
@@ -38,6 +40,7 @@ class Row:
         passed: whether the kernel did what was expected.
         said: in words.
         figures: of a comparison.
+        claim: what was seen of a claim of the lecture, as `make lecture` writes it.
         took_s: how long it took.
     """
 
@@ -45,6 +48,7 @@ class Row:
     passed: bool
     said: str
     figures: dict[str, Any] = field(default_factory=dict)
+    claim: dict[str, Any] = field(default_factory=dict)
     took_s: float = 0.0
 
 
@@ -111,7 +115,22 @@ def of_the_engine() -> Iterator[tuple[str, Callable[[], Row]]]:
             yield f"{part}: {name}", partial(checked, action)
 
 
-PARTS = {"model": of_the_model, "engine": of_the_engine}
+def of_the_claims() -> Iterator[tuple[str, Callable[[], Row]]]:
+    """Yield what is shown of the lecture, where a network is impaired."""
+    for name, action in claims.showings():
+        yield f"claims: {name}", partial(claimed, action)
+
+
+def claimed(action: Callable[[], Finding]) -> Row:
+    """Show a claim."""
+    found = action()
+    failed = [check.statement for check in found.checks if not check.holds]
+    said = f"{found.outcome}, {len(found.checks)} checks" + "".join(f"; NOT {one}" for one in failed)
+    said += f"; {found.reason}" if found.reason else ""
+    return Row("", found.outcome is Outcome.SHOWN, said, claim=of_finding(found))
+
+
+PARTS = {"model": of_the_model, "engine": of_the_engine, "claims": of_the_claims}
 
 
 def guarded(name: str, run: Callable[[], Row]) -> Row:

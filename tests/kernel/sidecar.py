@@ -5,32 +5,24 @@ on the other. What the experiments then say is held against the model: these num
 """
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 from impairment import Directions, Impairment, parse
 from model import Model
 
-from socketlab.analyse import bytestream, crosscheck, messages
 from socketlab.analyse.fates import Fate
-from socketlab.analyse.result import Network, TcpResult, UdpResult
+from socketlab.analyse.result import TcpResult, UdpResult
 from socketlab.describe.scenario import Engine, Experiment, Protocol, Stream
-from socketlab.observe import evidence, trace
-from socketlab.observe.evidence import Evidence
+from socketlab.run.stage import Stage
 from tests.kernel.engine import state
-from tests.kernel.hosts import ADDRESSES, CLIENT, SERVER, hosts, on
+from tests.kernel.hosts import SERVER, hosts, on
+from tests.kernel.stage import PATIENCE_S, SERVICES, sidecar, stage
 
-SERVICES = Path("/lab/services")
-PORT = 12_000
-PATIENCE_S = 10.0
 LENGTH = 14 + 20 + 8 + 64
-JOURNAL = {"LOG_FORMAT": "json"}
 
 CHECKS: dict[str, Callable[[], str]] = {}
 
@@ -39,46 +31,6 @@ def check(function: Callable[[], str]) -> Callable[[], str]:
     """Put a check on the list."""
     CHECKS[function.__name__.replace("_", " ")] = function
     return function
-
-
-@contextmanager
-def program(
-    host: str, *words: str | Path, ready: str, log: Path, **variables: str
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a Python program on a host, from when its log has a word; end it if it still runs."""
-    with on(host), log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, *words], stdout=file, stderr=subprocess.STDOUT, env={**os.environ, **variables}
-        )
-    try:
-        until = time.monotonic() + PATIENCE_S
-        while ready not in (said := log.read_text(encoding="utf-8")):
-            if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"{words[0]}: expected {ready!r} in its log, got {said[-500:]!r}")
-            time.sleep(0.01)
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-@contextmanager
-def server() -> Iterator[Path]:
-    """Run our server on its host; yield its journal."""
-    log = Path("/tmp/server.log")  # noqa: S108 - a file system of the test's own kernel
-    with program(SERVER, SERVICES / "server/server.py", ready='"listen"', log=log, **JOURNAL):
-        yield log
-
-
-@contextmanager
-def sidecar(spec: str = "", **variables: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the sidecar on the server's host, with the kernel's engine."""
-    log = Path("/tmp/sidecar.log")  # noqa: S108
-    Path("/run/netem").mkdir(exist_ok=True)
-    settings = {"NETEM": spec, "NETEM_ENGINE": "kernel", **JOURNAL, **variables}
-    words = (SERVICES / "netem/netem.py", "run")
-    with program(SERVER, *words, ready='"apply"', log=log, **settings) as process:
-        yield process
 
 
 def netem(*words: str, code: int = 0) -> str:
@@ -98,50 +50,11 @@ def netem(*words: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-def run(experiment: Experiment, journal: Path) -> Evidence:
-    """Run an experiment on the hosts, and return what was seen."""
-    asked = experiment.impairment
-    netem("set", "--direction", asked.directions, *str(asked.spec).split())
-    netem("health")
-    before = evidence.sidecar(netem("stats", "--json"))
-    mark = journal.stat().st_size
-    stream = experiment.stream
-    words: Sequence[str | Path] = [
-        *(SERVICES / "client/stream.py", stream.protocol, ADDRESSES[SERVER], str(PORT)),
-        *(f"--count={stream.count}", f"--size={stream.size}", f"--rate={stream.rate}"),
-        f"--wait={experiment.longest_round_trip_s + 0.5:.3f}",
-    ]
-    with on(CLIENT):
-        done = subprocess.run(
-            [sys.executable, *words],
-            capture_output=True,
-            text=True,
-            env={**os.environ, **JOURNAL},
-            check=False,
-        )
-    netem("health")
-    after = evidence.sidecar(netem("stats", "--json"))
-    log = journal.read_bytes()[mark:].decode()
-    return Evidence(trace.parse(done.stdout.splitlines()), trace.parse(log.splitlines()), before, after)
-
-
-def of_datagrams(experiment: Experiment, journal: Path) -> UdpResult:
-    """Run an experiment and return its result, but for the figures that need packages which are not here."""
-    seen = run(experiment, journal)
-    story = messages.story(experiment.stream, seen)
-    balances = tuple(crosscheck.balances(story, seen))
-    return UdpResult(experiment, network(seen), story, (), (), None, balances)
-
-
-def of_bytes(experiment: Experiment, journal: Path) -> TcpResult:
-    """Do the same for a byte stream."""
-    seen = run(experiment, journal)
-    return TcpResult(experiment, network(seen), bytestream.connection(experiment.stream, seen), None)
-
-
-def network(seen: Evidence) -> Network | None:
-    """Return what the sidecar said of itself."""
-    return Network(seen.after.engine, seen.after.reason, dict(seen.after.specs)) if seen.after else None
+def datagrams(on_stage: Stage, experiment: Experiment) -> UdpResult:
+    """Run an experiment over UDP, and return its result."""
+    found = on_stage.experiment(experiment)
+    assert isinstance(found, UdpResult)
+    return found
 
 
 def passing(spec: str, seed: int, count: int) -> list[bool]:
@@ -153,11 +66,11 @@ def passing(spec: str, seed: int, count: int) -> list[bool]:
 @check
 def lossy_udp_loses_what_the_seed_says() -> str:
     count = 2000
-    with hosts(), server() as journal, sidecar():
+    with stage() as on_stage:
         spec = parse("delay 20ms loss 10% limit 100000 seed 42")
         experiment = Experiment(Stream(Protocol.UDP, count=count, rate=1000), Impairment(spec), Engine.KERNEL)
-        found = of_datagrams(experiment, journal)
-        again = of_datagrams(experiment, journal)
+        found = datagrams(on_stage, experiment)
+        again = datagrams(on_stage, experiment)
     assert found.exit_code == 0, (found.story.faults, found.balances)
     assert found.network is not None
     assert found.network.engine == "kernel"
@@ -177,10 +90,10 @@ def lossy_udp_loses_what_the_seed_says() -> str:
 def lossy_udp_reorders_what_the_seed_says() -> str:
     count = 1000
     spec = parse("delay 30ms reorder 25% duplicate 5% seed 9 limit 100000")
-    with hosts(), server() as journal, sidecar():
+    with stage() as on_stage:
         stream = Stream(Protocol.UDP, count=count, rate=500)
         experiment = Experiment(stream, Impairment(spec, Directions.INGRESS), Engine.KERNEL)
-        found = of_datagrams(experiment, journal)
+        found = datagrams(on_stage, experiment)
     assert found.exit_code == 0, (found.story.faults, found.balances)
     model: Model[int] = Model(spec)
     copies = [model.enqueue(0, LENGTH, number) for number in range(count)]
@@ -203,11 +116,11 @@ def both_engines_do_the_same() -> str:
     )
     copies: dict[Engine, list[list[tuple[int, int]]]] = {Engine.KERNEL: [], Engine.USERSPACE: []}
     for engine, seen in copies.items():
-        with hosts(), server() as journal, sidecar(NETEM_ENGINE=engine):
+        with stage(NETEM_ENGINE=engine) as on_stage:
             for words, directions in specs:
                 asked = Impairment(parse(f"{words} limit 100000"), directions)
                 stream = Stream(Protocol.UDP, count=count, rate=2000)
-                found = of_datagrams(Experiment(stream, asked, engine), journal)
+                found = datagrams(on_stage, Experiment(stream, asked, engine))
                 assert found.exit_code == 0, (engine, found.story.faults, found.balances)
                 assert found.network is not None
                 assert found.network.engine == engine
@@ -223,12 +136,13 @@ def both_engines_do_the_same() -> str:
 
 @check
 def lossy_tcp_brings_the_same_bytes() -> str:
-    with hosts(), server() as journal, sidecar():
+    with stage() as on_stage:
         spec = parse("delay 10ms loss 5% reorder 25% duplicate 2% corrupt 1% seed 5 limit 10000")
         experiment = Experiment(
             Stream(Protocol.TCP, count=1000, size=500, rate=2000), Impairment(spec), Engine.KERNEL
         )
-        found = of_bytes(experiment, journal)
+        found = on_stage.experiment(experiment)
+    assert isinstance(found, TcpResult)
     assert found.exit_code == 0, found.connection.faults
     assert found.connection.count(Fate.ANSWERED) == 1000, "some lines were not answered"
     by_client, by_server = found.connection.retransmitted_by_client, found.connection.retransmitted_by_server
