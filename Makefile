@@ -17,7 +17,7 @@ EXPERIMENT = $(call option,COUNT,count) $(call option,SIZE,size) $(call option,R
 	$(call option,NETEM,netem) $(call option,PROGRAM,program) $(call option,JSON,json)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down client-udp client-tcp lecture-udp lecture-tcp lecture capture claims logs doctor \
+.PHONY: help up down client-udp client-tcp lecture-udp lecture-tcp lecture capture claims report logs doctor \
 	lossy-udp lossy-tcp compare \
 	test test-fast test-kernel lint bench bench-netem clean distclean ready venv
 
@@ -52,6 +52,10 @@ capture: ready ## Two conversations packet by packet, and a file for Wireshark: 
 claims: venv ## What the lecture says, claim by claim, and what would show it
 	@$(RUN) claims
 
+report: $(if $(FROM),venv,ready) ## The same as one page with pictures, results/report.html; FROM=lecture.json draws an older run again
+	@$(SETUP) ensure report
+	@$(RUN) report $(call option,FROM,from) $(call option,SEED,seed) $(call option,ENGINE,engine) $(call option,OUTPUT,output)
+
 logs: venv ## What all hosts have logged, in order of time
 	@$(RUN) logs
 
@@ -83,10 +87,11 @@ distclean: clean ## Remove the base image too
 ## Working on it
 
 test: ready ## Every check and test, with the time of each stage
-	@$(SETUP) ensure test-tools
+	@$(SETUP) ensure test-tools browser
 	@$(STAGES)
 
 test-fast: venv ## What needs no Docker: lint, types, unit and socket tests
+	@$(SETUP) ensure browser
 	@$(STAGES) lint types fast
 
 test-kernel: ## A kernel that has netem, beside the model and with its engine: ONLY=jitter JSON=results/kernel.json
@@ -94,6 +99,7 @@ test-kernel: ## A kernel that has netem, beside the model and with its engine: O
 	@$(PYTHON) -m tests.kernel $(if $(ONLY),--only "$(ONLY)") $(if $(JSON),--json $(JSON))
 
 lint: venv ## Style and types alone
+	@$(SETUP) ensure browser
 	@$(STAGES) lint types
 
 bench: venv ## Our servers beside others, in one run: ROUNDS=5 ONLY=udp,tcp-kept JSON=results/bench.json

@@ -23,12 +23,24 @@ def ensure_bench(machine: Machine) -> None:
     venv.ensure(machine, "bench")
 
 
+def ensure_report(machine: Machine) -> None:
+    """See to it that the packages of the report are in the virtual environment."""
+    venv.ensure(machine, "report")
+
+
+def ensure_browser(machine: Machine) -> None:
+    """See to it that the packages of the report, and those of its tests, are in the virtual environment."""
+    venv.ensure(machine, "browser")
+
+
 ITEMS: dict[str, Callable[[Machine], None]] = {
     "engine": engine.ensure,
     "compose": compose.ensure,
     "base-image": base_image.ensure,
     "venv": venv.ensure,
     "bench": ensure_bench,
+    "report": ensure_report,
+    "browser": ensure_browser,
     "netem-kernel": netem_kernel.ensure,
     "test-tools": test_tools.ensure,
 }

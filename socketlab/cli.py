@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from socketlab import capture_cli, experiment_cli, lecture_cli
+from socketlab import capture_cli, experiment_cli, lecture_cli, report_cli
 from socketlab.analyse import fates
 from socketlab.describe.scenario import Conversation, Protocol, ServerProgram
 from socketlab.errors import EngineError, LabError
@@ -31,6 +31,7 @@ app = typer.Typer(
 experiment_cli.add_to(app)
 lecture_cli.add_to(app)
 capture_cli.add_to(app)
+report_cli.add_to(app)
 
 ProjectOption = Annotated[
     str, typer.Option("--project", help="Compose project: labs of different names run side by side.")

@@ -17,6 +17,7 @@ STAGES: dict[str, list[list[str]]] = {
     "types": [[sys.executable, "-m", "mypy"]],
     "fast": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/unit", "tests/socket"]],
     "bench": [[*PYTEST, "tests/bench"]],
+    "browser": [[*PYTEST, "tests/browser"]],
     "impairment": [[*PYTEST, "--numprocesses=4", "--dist=worksteal", "tests/impairment"]],
     # A file at a time: its tests share a lab.
     "integration": [[*PYTEST, "--numprocesses=2", "--dist=loadfile", "tests/integration"]],

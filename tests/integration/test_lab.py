@@ -158,7 +158,7 @@ def test_a_client_without_a_server_fails_in_one_line(lab: Lab) -> None:
 def test_an_unknown_client_command_is_refused(lab: Lab) -> None:
     done = compose(lab, "--progress", "quiet", "run", "--rm", "-T", "--no-deps", "client", "sctp")
     assert done.returncode == 2
-    expected = "client: expected udp, tcp, stream, crowd, remote or conversation, got 'sctp'"
+    expected = "client: expected udp, tcp, stream, bulk, crowd, remote or conversation, got 'sctp'"
     assert done.stderr.splitlines()[-1] == expected
 
 
