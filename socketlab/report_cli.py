@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -92,13 +93,14 @@ def _made(project: str, engine: str | None, seed: str) -> tuple[dict[str, Any], 
     """Make a run: the claims, then the sweep. Return its document and what the command ends with."""
     with lecture_cli.made(project, engine, seed) as stage:
         run = lecture_cli.show(stage, registry.chosen([]), this_terminal())
+        begun = time.monotonic()
         figures = _swept(stage, Engine(engine or "auto"))
+        took_s = round(run.document["made"]["took_s"] + time.monotonic() - begun, 1)
     broken = [why for point in figures.points for side in (point.udp, point.tcp) for why in side.broken]
     if broken:
         typer.echo(f"{len(broken)} rounds of the sweep were not measured; the first: {broken[0]}", err=True)
-    return run.document | {"sweep": as_data(figures)}, run.exit_code or (
-        lecture_cli.UNMEASURED if broken else 0
-    )
+    more = {"made": run.document["made"] | {"took_s": took_s}, "sweep": as_data(figures)}
+    return run.document | more, run.exit_code or (lecture_cli.UNMEASURED if broken else 0)
 
 
 def _swept(stage: Stage, engine: Engine) -> Swept:

@@ -88,6 +88,11 @@ def asleep_in(program: Program) -> str:
     return program.proc("wchan").strip("0\n")
 
 
+def sleeps_in_recv(asleep: str, descriptor: int) -> bool:
+    """Tell whether that is recv() on a connection; `wait_woken` is where tcp_recvmsg() sleeps."""
+    return asleep.startswith((f"recvfrom(descriptor {descriptor},", "wait_woken"))
+
+
 def sleeps_in_accept(asleep: str) -> bool:
     """Tell whether that is accept()."""
     return asleep.startswith(("accept(", "accept4(", "inet_csk_accept"))

@@ -14,7 +14,8 @@ Showing = Callable[[Stage, Notebook], None]
 
 # Modules of this package.
 SECTIONS = (
-    "sockets", "services_compared", "application", "udp", "tcp", "control", "loose", "scale", "repair",
+    "sockets", "services_compared", "application", "udp", "tcp", "reliability", "flow", "congestion", "loose",
+    "scale", "repair",
 )  # fmt: skip
 _showings: dict[str, Showing] = {}
 

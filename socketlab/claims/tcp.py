@@ -22,6 +22,7 @@ from socketlab.claims.connections import (
     require,
     row_at,
     sleeps_in_accept,
+    sleeps_in_recv,
     status,
     text,
     told,
@@ -564,15 +565,20 @@ def silent_client_makes_others_wait(stage: Stage, note: Notebook) -> None:
                     "bytes unread, of each": listed(waiting[1]),
                 },
             )
+            # The welcoming socket, and the one connection: the last that was made.
+            busy_with = max(alone, default=0)
+            asleep = until(lambda: asleep_in(server), lambda asleep: sleeps_in_recv(asleep, busy_with))
             second.settimeout(0)
             with expected(BlockingIOError, *TROUBLE) as nothing:
                 second.recv(PIECE)
             sockets = server.sockets("tcp")
             require(
                 note,
-                "for the server is busy with the first one: it has that connection and no other",
-                numbers(sockets) == numbers(alone) and len(connections(alone)) == 1,
-                {"its sockets": told(sockets), "it sleeps in": asleep_in(server)},
+                "for the server sleeps in recv() on the first one's connection, and has no other",
+                sleeps_in_recv(asleep, busy_with)
+                and numbers(sockets) == numbers(alone)
+                and len(connections(alone)) == 1,
+                {"its sockets": told(sockets), "it sleeps in": asleep},
             )
             require(
                 note,

@@ -20,6 +20,7 @@ from tests.kernel.wire import command
 SERVICES = Path("/lab/services")
 PATIENCE_S = 10.0
 JOURNAL = {"LOG_FORMAT": "json"}
+ROOM = 4 << 20  # bytes: as much as the programs ask for
 NAMES = {CLIENT: "client", SERVER: "server"}
 # A host's name belongs to it alone, as its network does.
 NAMED = 'hostname "$1" && shift && exec "$@"'
@@ -64,6 +65,8 @@ def stage(**variables: str) -> Iterator[Stage]:
     Args:
         variables: of the sidecar's environment; its engine is the kernel's, unless they say otherwise.
     """
+    # Room for what arrives while this kernel's only processor has other things to do.
+    written("/proc/sys/net/core/rmem_max", str(ROOM))
     names = Path("/tmp/hosts")  # noqa: S108 - a file system of the test's own kernel
     names.write_text("".join(f"{ADDRESSES[host]} {name}\n" for host, name in NAMES.items()), encoding="ascii")
     command("mount", "--bind", str(names), "/etc/hosts")

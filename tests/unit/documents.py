@@ -338,6 +338,17 @@ def figures() -> dict[str, Json]:
     }
 
 
+def small() -> Json:
+    """A run with two figures only: a drawing, and a plot."""
+    told = complete()
+    for claim in told["claims"]:
+        claim["figures"] = {
+            name: data for name, data in claim["figures"].items() if name in {"topology", "flow"}
+        }
+    del told["sweep"]
+    return told
+
+
 def complete() -> Json:
     """A run in which every claim was shown."""
     made = figures()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from uppercase import TOO_LARGE
 
+from socketlab.describe.claims import CLAIMS
 from socketlab.run.lab import ROOT
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,6 +38,11 @@ def test_make_targets_that_a_document_names_exist(document: Path) -> None:
 def test_links_of_a_document_lead_somewhere(document: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", text(document))
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_walk_through_names_every_claim_and_no_other() -> None:
+    named = set(re.findall(r"\b[SAUTNQ]\d+\b", text(ROOT / "docs" / "lecture.md")))
+    assert named == {claim.id for claim in CLAIMS}
 
 
 def test_architecture_quotes_the_complaint_as_the_server_sends_it() -> None:

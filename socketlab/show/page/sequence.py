@@ -289,7 +289,7 @@ class _Strip:
         digits = max((len(stroke.after) for stroke in diagram.strokes if not stroke.lane), default=1)
         # Room for a run of numbers: 13-19.
         self.numbers = max(NUMBERS, (2 * digits + 1) * SIZE * LETTER + 6) if columns == 3 else SEGMENTS
-        right = self.numbers if columns == 3 else NUMBERS + 16
+        right = self.numbers if columns == 3 else NUMBERS + 26
         first = TIMES + (REMARKS if diagram.remarks else 0) + self.numbers
         inner = WIDTH - first - right - MIDDLE * (columns - 2)
         lane = inner / (columns - 1)
@@ -431,8 +431,8 @@ def _run(words: Sequence[str], most: int) -> str:
     if len(text) <= most:
         return text
     if all(word.isdecimal() for word in words):
-        return shortened(f"{words[0]}-{words[-1]}", most)
-    return shortened(text, most)
+        text = f"{words[0]}-{words[-1]}"
+    return text if len(text) <= most else shortened(text, most - 1)  # the ellipsis is a wide letter
 
 
 def _ms(time_ns: int | None) -> str:
