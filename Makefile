@@ -19,7 +19,7 @@ EXPERIMENT = $(call option,COUNT,count) $(call option,SIZE,size) $(call option,R
 .DEFAULT_GOAL := help
 .PHONY: help up down client-udp client-tcp lecture-udp lecture-tcp lecture capture claims report logs doctor \
 	lossy-udp lossy-tcp compare \
-	test test-fast test-kernel lint bench bench-netem clean distclean ready venv
+	test test-fast test-kernel lint audit lock bench bench-netem clean distclean ready venv
 
 help: ## This list
 	@awk -F ':.*## ' '/^## / { print "\n" substr($$0, 4) } \
@@ -101,6 +101,12 @@ test-kernel: ## A kernel that has netem, beside the model and with its engine: O
 lint: venv ## Style and types alone
 	@$(SETUP) ensure browser
 	@$(STAGES) lint types
+
+audit: ## Whether a package that we install has a known hole: asks the internet, and says so when it cannot
+	@$(SETUP) audit
+
+lock: ## What is installed, made anew from pyproject.toml: requirements/; UPGRADE=1 takes the newest versions
+	@$(SETUP) lock $(if $(UPGRADE),--upgrade)
 
 bench: venv ## Our servers beside others, in one run: ROUNDS=5 ONLY=udp,tcp-kept JSON=results/bench.json
 	@$(SETUP) ensure bench

@@ -1,4 +1,4 @@
-"""The command line: `python3 -m setup ensure | doctor | remove-base-image | remove-venv`.
+"""The command line: `python3 -m setup ensure | doctor | audit | lock | remove-base-image | remove-venv`.
 
 Exit codes: 0 fine, 1 cannot be done here (stderr says what to do), 2 wrong usage.
 """
@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from setup import base_image, compose, doctor, engine, netem_kernel, test_tools, venv
+from setup import audit, base_image, compose, doctor, engine, lock, netem_kernel, test_tools, venv
 from setup.machine import Machine, this_machine
 from setup.shell import SetupError
 
@@ -67,6 +67,11 @@ def parser() -> argparse.ArgumentParser:
         help=f"{', '.join(ITEMS)}; without any: {', '.join(USUAL)}",
     )
     commands.add_parser("doctor", help="say what this machine can do and how to mend what it cannot")
+    commands.add_parser(
+        "audit", help="ask whether a locked package has a known hole: 0 none, 1 some, 2 not known"
+    )
+    locking = commands.add_parser("lock", help=f"make the files of {lock.FOLDER}/ anew from pyproject.toml")
+    locking.add_argument("--upgrade", action="store_true", help="take the newest versions")
     commands.add_parser("remove-base-image", help=f"remove {base_image.OUR_IMAGE} and its line in .env")
     commands.add_parser("remove-venv", help=f"remove {venv.FOLDER}")
     return top
@@ -95,9 +100,13 @@ def act(arguments: argparse.Namespace, machine: Machine) -> int:
     if arguments.command == "doctor":
         return doctor.report(machine)
     with alone(machine.repository):
+        if arguments.command == "audit":
+            return audit.audit(machine)
         if arguments.command == "ensure":
             for name in arguments.items or USUAL:
                 ITEMS[name](machine)
+        elif arguments.command == "lock":
+            lock.renew(machine, upgrade=arguments.upgrade)
         elif arguments.command == "remove-base-image":
             base_image.remove(machine)
         else:

@@ -18,6 +18,8 @@ from setup.shell import SetupError, run, step
 
 NAME = "venv"
 FOLDER = ".venv"
+# To the byte what setup/lock.py has found, and nothing that would be built here by its own code.
+LOCKED_ALONE = ("--require-hashes", "--only-binary=:all:")
 
 
 def python_in(machine: Machine) -> Path:
@@ -33,7 +35,7 @@ def stamp_file(machine: Machine, extra: str) -> Path:
 def stamp(machine: Machine, extra: str) -> bytes:
     """Return a digest of all that the environment depends on, also its place: it cannot be moved."""
     digest = hashlib.sha256(f"{extra} {platform.python_version()} {machine.repository}\n".encode())
-    for name in ("pyproject.toml", "constraints.txt"):
+    for name in ("pyproject.toml", f"requirements/{extra}.txt"):
         file = machine.repository / name
         digest.update(name.encode() + (file.read_bytes() if file.is_file() else b""))
     return digest.hexdigest().encode()
@@ -61,13 +63,13 @@ def ensure(machine: Machine, extra: str = "dev") -> None:
     python = python_in(machine)
     if not usable(python):
         create(machine)
-    command: list[str | Path] = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
-    constraints = machine.repository / "constraints.txt"
-    if constraints.is_file():
-        command += ["-c", constraints]
+    pip = (python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--no-deps")
+    locked = (*LOCKED_ALONE, "-r", machine.repository / f"requirements/{extra}.txt")
     with step(NAME, f"installing socketlab[{extra}] and what it needs into {FOLDER} with pip"):
-        outcome = run(*command, "-e", f"{machine.repository}[{extra}]", cwd=machine.repository)
-        apt.succeed(outcome, "pip install")
+        apt.succeed(run(*pip, *locked, cwd=machine.repository), "pip install")
+        # What builds ourselves is one of them: pip is not to fetch another.
+        ourselves = ("--no-build-isolation", "--no-index", "-e", machine.repository)
+        apt.succeed(run(*pip, *ourselves, cwd=machine.repository), "pip install")
     stamp_file(machine, extra).write_bytes(stamp(machine, extra))
 
 

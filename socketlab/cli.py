@@ -15,6 +15,7 @@ from socketlab.analyse import fates
 from socketlab.describe.scenario import Conversation, Protocol, ServerProgram
 from socketlab.errors import EngineError, LabError
 from socketlab.observe import trace
+from socketlab.observe.words import printable
 from socketlab.run.lab import PROJECT, Lab, projects
 from socketlab.show import files, report
 
@@ -156,7 +157,7 @@ def main() -> None:
     try:
         app()
     except LabError as error:
-        typer.echo(f"socketlab: {error}", err=True)
+        typer.echo(f"socketlab: {printable(str(error))}", err=True)  # it may quote a host
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

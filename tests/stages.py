@@ -13,7 +13,11 @@ import time
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=3"]
 
 STAGES: dict[str, list[list[str]]] = {
-    "lint": [[sys.executable, "-m", "ruff", "check"], [sys.executable, "-m", "ruff", "format", "--check"]],
+    "lint": [
+        [sys.executable, "-m", "ruff", "check"],
+        [sys.executable, "-m", "ruff", "format", "--check"],
+        [sys.executable, "-m", "tests.scan"],
+    ],
     "types": [[sys.executable, "-m", "mypy"]],
     "fast": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/unit", "tests/socket"]],
     "bench": [[*PYTEST, "tests/bench"]],
@@ -21,6 +25,8 @@ STAGES: dict[str, list[list[str]]] = {
     "impairment": [[*PYTEST, "--numprocesses=4", "--dist=worksteal", "tests/impairment"]],
     # A file at a time: its tests share a lab.
     "integration": [[*PYTEST, "--numprocesses=2", "--dist=loadfile", "tests/integration"]],
+    # All of them look at one lab, and making that is what takes the time.
+    "security": [[*PYTEST, "tests/security"]],
 }
 
 

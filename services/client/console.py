@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 
 from lab.failures import Exit, Failure, complain, explain
-from lab.journal import Journal
+from lab.journal import Journal, visible
 
 PROMPT = b"Sentence: "
 COMPLAINT = b"error: "  # how a server's complaint begins; an answer would be in upper case
@@ -73,11 +73,12 @@ class Console:
     def answer(self, answer: bytes) -> None:
         """Show the answer to the line that was read last; a complaint of the server counts as none."""
         if answer.startswith(COMPLAINT):
-            self.unanswered(f"the server says: {answer.decode('utf-8', 'backslashreplace')}")
+            self.unanswered(f"the server says: {visible(answer)}")
         elif self._as_json:
             self._report("answer", {"bytes": len(answer), "text": answer.decode("utf-8", "backslashreplace")})
         else:
-            self._write(answer + b"\n")
+            # To a pipe as it came. A terminal would do what is in it, and a server may be anybody's.
+            self._write((visible(answer).encode() if os.isatty(1) else answer) + b"\n")
 
     def unanswered(self, why: str) -> None:
         """Say that the line that was read last got no answer."""

@@ -53,14 +53,18 @@ def name(address: Address) -> str:
 
 def preview(data: bytes | bytearray) -> str:
     """Return the beginning of a message in quotes, with everything that could move the cursor escaped."""
-    text = data[:LONGEST_PREVIEW].decode("utf-8", "surrogateescape")
-    return f'"{"".join(map(_visible, text))}"' + ("..." if len(data) > LONGEST_PREVIEW else "")
+    return f'"{visible(data[:LONGEST_PREVIEW])}"' + ("..." if len(data) > LONGEST_PREVIEW else "")
 
 
 def number_of(message: bytes | bytearray) -> int | None:
     """Return the number that a message begins with ("#7 and so on"), None where it has none."""
     numbered = NUMBERED.match(message)
     return int(numbered[1]) if numbered else None
+
+
+def visible(data: bytes | bytearray) -> str:
+    """Return a message as text in which nothing moves the cursor, nor tells the terminal what to do."""
+    return "".join(map(_visible, data.decode("utf-8", "surrogateescape")))
 
 
 def _visible(character: str) -> str:

@@ -25,6 +25,7 @@ from requests.exceptions import RequestException
 
 from socketlab.describe.scenario import Conversation, Engine, ServerProgram
 from socketlab.errors import EngineError, TraceError
+from socketlab.observe.words import printable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROJECT = "socketlab"
@@ -489,7 +490,7 @@ class Lab:
         """Return (time of day, container, line) of what the services' containers have logged, in order.
 
         The time is the journal's own, which a call that sends has from its beginning; for other lines it is
-        when the engine got them. Both are UTC.
+        when the engine got them. Both are UTC. Nothing in a line moves the cursor: programs may be anybody's.
         """
         lines = []
         for service in services:
@@ -500,7 +501,8 @@ class Lab:
                 for line in logged.decode(errors="replace").splitlines():
                     engine_time, _space, text = line.partition(" ")
                     stamped = JOURNAL_TIME.match(text)
-                    lines.append((stamped[0] if stamped else engine_time[11:26], host, text))
+                    time_of_day = stamped[0] if stamped else engine_time[11:26]
+                    lines.append((time_of_day, host, printable(text)))
         return sorted(lines, key=lambda line: line[0])
 
     def remove_images(self) -> list[str]:

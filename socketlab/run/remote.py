@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLate
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import count
 from socket import AF_INET, SOCK_DGRAM, SOCK_STREAM
 from typing import Any, cast
@@ -24,6 +25,7 @@ from socketlab.observe import sockets
 
 PATIENCE_S = 10.0  # for a call that blocks; a test of a claim waits for none longer
 LOST_S = PATIENCE_S * 3  # without an answer of the host itself
+LONGEST_ANSWER = 64 << 20  # bytes; a journal of a long experiment is a few million
 LAST_WORDS_S = 1.0  # from a host that says no more until it has ended
 
 # Linux's numbers, of the hosts: this program may run on another system. <asm-generic/socket.h>
@@ -276,18 +278,21 @@ class Host:
     def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101
         over = ""
-        for line in self._process.stdout:
+        # What runs there may be anybody's. Of a line that is too long a piece is read, which is no answer.
+        for line in iter(partial(self._process.stdout.readline, LONGEST_ANSWER), b""):
             try:
                 said = json.loads(line)
+                error = _raised(said["error"]) if "error" in said else None
+                result = self._with_sockets(said.get("result"))
                 with self._lock:
                     future = self._waiting.pop(said["id"])
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
                 over = f"the host {self.name} says what nobody asked for: {line[:80]!r}; see make doctor"
                 break
-            if "error" in said:
-                future.set_exception(_raised(said["error"]))
+            if error is not None:
+                future.set_exception(error)
             else:
-                future.set_result(self._with_sockets(said.get("result")))
+                future.set_result(result)
         if not over:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(LAST_WORDS_S)

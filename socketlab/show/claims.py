@@ -7,6 +7,7 @@ from typing import Any
 
 from socketlab.claims.notebook import Check, Finding, Outcome
 from socketlab.describe.claims import Claim
+from socketlab.observe.words import printable
 from socketlab.show.data import as_data
 from socketlab.show.terminal import Colour, Terminal
 
@@ -178,4 +179,4 @@ def _value(value: object) -> str:
         return f"{value:,}"
     data = as_data(value)
     text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
-    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)
+    return printable(text)

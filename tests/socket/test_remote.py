@@ -386,6 +386,26 @@ def fake() -> Iterator[Callable[[str], Host]]:
             id="garbage",
         ),
         pytest.param(
+            "print(json.dumps({'id': 99, 'error': 'none'}), flush=True)",
+            'the host fake says what nobody asked for: b\'{"id": 99, "error": "none"}\\n\'; see make doctor',
+            id="error-of-no-shape",
+        ),
+        pytest.param(
+            "print(json.dumps({'id': 9, 'error': {}}), flush=True)",
+            'the host fake says what nobody asked for: b\'{"id": 9, "error": {}}\\n\'; see make doctor',
+            id="error-without-words",
+        ),
+        pytest.param(
+            "print(json.dumps({'id': [], 'result': 1}), flush=True)",
+            'the host fake says what nobody asked for: b\'{"id": [], "result": 1}\\n\'; see make doctor',
+            id="number-of-no-kind",
+        ),
+        pytest.param(
+            "print(json.dumps([1]), flush=True)",
+            "the host fake says what nobody asked for: b'[1]\\n'; see make doctor",
+            id="no-object",
+        ),
+        pytest.param(
             "print(json.dumps({'id': 99}), flush=True)",
             "the host fake says what nobody asked for: b'{\"id\": 99}\\n'; see make doctor",
             id="answers-another-question",

@@ -167,3 +167,16 @@ def test_answer_that_cannot_be_written_is_a_failure(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "write", write)
     with pytest.raises(Failure, match="cannot write to standard output: No space left on device"):
         console.answer(b"A")
+
+
+def test_answer_tells_a_terminal_nothing(
+    capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A title, a colour, a cursor that goes up: what a malicious server would answer.
+    monkeypatch.setattr(os, "isatty", lambda descriptor: descriptor == 1)
+    console = make_console(b"")
+    console.answer("\x1b]0;OWNED\x07\x9b31mELL \xff".encode("latin-1") + "ÄÖ".encode())
+    console.answer(b"error: \x1b[2J")
+    shown, complained = capfdbinary.readouterr()
+    assert shown.decode() == r"\x1b]0;OWNED\x07\x9b31mELL \xffÄÖ" + "\n"
+    assert rb"error: \x1b[2J" in complained

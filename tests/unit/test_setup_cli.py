@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import setup
-from setup import cli
+from setup import audit, cli, lock
 from setup.machine import Machine
 from setup.shell import SetupError
 from tests.unit.test_setup_fakes import NO_ENGINE, Commands, commands, debian, elsewhere
@@ -53,6 +53,20 @@ def test_wrong_usage(done: list[str], tmp_path: Path, arguments: list[str]) -> N
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments, elsewhere(tmp_path, "Linux"))
     assert (ended.value.code, done) == (2, [])
+
+
+@pytest.mark.parametrize(("options", "upgrade"), [([], False), (["--upgrade"], True)])
+def test_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], upgrade: bool) -> None:
+    asked = []
+    monkeypatch.setattr(lock, "renew", lambda machine, *, upgrade: asked.append((machine.system, upgrade)))
+    assert cli.main(["lock", *options], elsewhere(tmp_path, "Linux")) == 0
+    assert asked == [("Linux", upgrade)]
+
+
+@pytest.mark.parametrize("code", [0, 1, 2], ids=["none", "holes", "not-known"])
+def test_audit_ends_with_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    monkeypatch.setattr(audit, "audit", lambda _machine: code)
+    assert cli.main(["audit"], elsewhere(tmp_path, "Linux")) == code
 
 
 def raising(error: BaseException) -> Machine:

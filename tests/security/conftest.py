@@ -1,0 +1,145 @@
+"""The hosts of a lab, a malicious guest among them, and others that lack what protects us from it."""
+
+import secrets
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import docker
+import pytest
+
+from socketlab.run.lab import ROOT, Lab, endpoint
+from socketlab.run.remote import Host
+from socketlab.run.stage import Stage, on_docker
+from tests.security.hosts import docker_run
+
+# What somebody brings who wants to get out: it is root, has a program that makes root of anybody, and
+# one that hands out a capability (NET_RAW; capabilities(7), struct vfs_cap_data).
+HOSTILE = """
+FROM socketlab/client
+USER 0
+RUN cp /usr/bin/python3 /bin/as-root && chmod 4755 /bin/as-root && cp /usr/bin/python3 /bin/with-net-raw && \
+    python3 -c "import os, struct; os.setxattr('/bin/with-net-raw', 'security.capability', \
+                struct.pack('<IIIII', 0x02000001, 1 << 13, 0, 0, 0))"
+"""
+GUEST = "services: {{client: {{image: {image}}}}}\n"
+
+
+@pytest.fixture(scope="session")
+def project() -> str:
+    """A name that no other lab has."""
+    return f"socketlab-test-{secrets.token_hex(4)}"
+
+
+@pytest.fixture(scope="session")
+def stage(project: str) -> Iterator[Stage]:
+    """The lab."""
+    with on_docker(project) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """The engine, by the SDK."""
+    client = docker.DockerClient(base_url=endpoint())
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def hostile(stage: Stage, project: str, engine: docker.DockerClient) -> Iterator[str]:
+    """The name of a malicious image."""
+    del stage  # which has built the image that this one is made from
+    name = f"{project}/hostile"
+    subprocess.run(["docker", "build", "--quiet", "--tag", name, "-"], input=HOSTILE.encode(), check=True)
+    yield name
+    engine.images.remove(name)
+
+
+@pytest.fixture(scope="session")
+def others(hostile: str, project: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Others"]:
+    """Hosts beside the lab's own."""
+    with ExitStack() as todo:
+        lab = Lab(project)
+        todo.callback(lab.close)
+        override = tmp_path_factory.mktemp("guest") / "guest.yaml"
+        override.write_text(GUEST.format(image=hostile), encoding="utf-8")
+        made = Others(hostile, lab, str(override))
+        todo.callback(made.close)
+        yield made
+
+
+class Others:
+    """Hosts beside the lab's own, made when they are wanted first."""
+
+    def __init__(self, image: str, lab: Lab, override: str) -> None:
+        self._image, self._lab, self._override = image, lab, override
+        self._made: dict[tuple[str, ...], Host] = {}
+
+    def _host(self, *command: str) -> Host:
+        if command not in self._made:
+            self._made[command] = Host(command[0], command, self._lab.environment())
+        return self._made[command]
+
+    def remove(self, host: Host) -> None:
+        """End one of these hosts."""
+        self._made = {command: made for command, made in self._made.items() if made is not host}
+        host.close()
+
+    def close(self) -> None:
+        """End them all, side by side: each takes the engine a while."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Host.close, self._made.values()))
+
+    def guest(self) -> Host:
+        """Return the malicious image in the place of the lab's client, as Compose runs it."""
+        files = ("--file", str(ROOT / "compose.yaml"), "--file", self._override)
+        run = ("--progress", "quiet", "run", "--rm", "--no-TTY", "--no-deps", "client", "remote")
+        return self._host(*self._lab.compose(*files, *run))
+
+    def plain(self, *options: str) -> Host:
+        """Return the malicious image as Docker runs it when it is told nothing, but for some options."""
+        return self._host(*docker_run(self._image, *options))
+
+    def machine(self, name: str) -> Host:
+        """Return a host with the machine's own processes, network and names: what the engine runs on.
+
+        Args:
+            name: the machine's; not every machine finds its own.
+        """
+        shared = (f"--{what}=host" for what in ("network", "pid", "ipc", "uts"))
+        return self.plain(*shared, f"--add-host={name}:127.0.0.1")
+
+
+HOSTS = ("server", "client", "guest", "netem", "capture", "capture inside")
+
+
+@pytest.fixture(params=HOSTS)
+def name(request: pytest.FixtureRequest) -> str:
+    """The name of each host of the lab, in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def host(name: str, stage: Stage, others: Others) -> Host:
+    """Each host of the lab, in turn."""
+    assert stage.sidecar is not None, stage.no_sidecar
+    assert stage.taps is not None
+    if name == "guest":
+        return others.guest()
+    if name.startswith("capture"):
+        return stage.taps(stage.server, name == "capture inside")
+    return {"server": stage.server, "client": stage.client, "netem": stage.sidecar}[name]
+
+
+@pytest.fixture
+def plain(others: Others) -> Host:
+    """A host that nothing was taken from: whatever is shown of the lab's hosts must fail here."""
+    return others.plain()
+
+
+@pytest.fixture
+def machine(others: Others, engine: docker.DockerClient) -> Host:
+    """What the engine runs on, as seen by a host that is allowed to."""
+    return others.machine(str(engine.info()["Name"]))

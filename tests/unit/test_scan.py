@@ -1,0 +1,61 @@
+"""The scan of compose.yaml, Dockerfiles and scripts finds holes; what it leaves as it is has a reason."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from socketlab.run.lab import ROOT
+from tests import scan
+
+HOLES = {
+    "privileged": ("compose.yaml", "    cap_add: [NET_RAW]", "    privileged: true"),
+    "socket": (
+        "compose.yaml",
+        '    tmpfs: ["/run:size=1m,mode=755"]',
+        "    volumes: [/var/run/docker.sock:/s]",
+    ),
+    "published": ("compose.yaml", "    networks: [lab]", "    networks: [lab]\n    ports: ['12000:12000']"),
+    "privileges": ("compose.yaml", 'security_opt: ["no-new-privileges:true"]', "security_opt: []"),
+    "capabilities": ("compose.yaml", "cap_drop: [ALL]", "cap_drop: []"),
+    "writable": ("compose.yaml", "read_only: true", "read_only: false"),
+    "machine": ("compose.yaml", "    networks: [lab]", "    network_mode: host"),
+    "download": ("services/client/Dockerfile", "COPY client/", "ADD client/"),
+    "pipe": ("services/client/Dockerfile", "compileall -q .", "compileall -q . | cat"),
+    "quotes": ("services/client/client.sh", '"$program" "$@"', '"$program" $@'),
+}
+
+
+@pytest.mark.parametrize(("file", "right", "wrong"), HOLES.values(), ids=list(HOLES))
+def test_hole_is_found(
+    file: str, right: str, wrong: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / file).read_text(encoding="utf-8")
+    assert right in text
+    [command] = [each for each in scan.scans() if str(ROOT / file) in each]
+    with_hole = tmp_path / Path(file).name
+    with_hole.write_text(text.replace(right, wrong), encoding="utf-8")
+    others = [word for word in command if word != str(ROOT / file) and not word.endswith("/Dockerfile")]
+    assert not scan.run((*others, str(with_hole)))
+    assert capfd.readouterr().out
+
+
+def test_every_exception_has_a_reason() -> None:
+    exceptions = (ROOT / ".compose-lint.yml").read_text(encoding="utf-8").splitlines()
+    for line in exceptions:
+        if line.startswith("      "):
+            assert re.fullmatch(r'      [a-z]+: ".{30,}"', line), line
+    ignored = (ROOT / ".hadolint.yaml").read_text(encoding="utf-8").partition("ignored:\n")[2]
+    assert re.fullmatch(r"(( +# .+\n)+ +- [A-Z]+\d+\n)+", ignored)
+
+
+def test_scan_fails_when_one_of_the_scanners_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = []
+
+    def run(command: tuple[str, ...]) -> bool:
+        ran.append(command[0])
+        return command[0] != "hadolint"
+
+    monkeypatch.setattr(scan, "run", run)
+    assert scan.main() == 1
+    assert ran == [command[0] for command in scan.scans()]
