@@ -1,6 +1,6 @@
 """The UDP side of the concurrent server: one socket for all clients, and nothing to remember of any."""
 
-from socket import SO_RCVBUF, SOL_SOCKET, socket
+from socket import SO_RCVBUF, SO_SNDBUF, SOL_SOCKET, socket
 
 import batch
 from lab.failures import explain
@@ -9,7 +9,8 @@ from uppercase import answer_to_datagram
 
 DATAGRAMS_PER_TURN = 64  # then the TCP clients have their turn
 LARGEST_MESSAGE = 65_535  # bytes; no IPv4 packet is longer
-RECEIVE_BUFFER = 4 << 20  # bytes to ask for; the system gives what its own limit allows (net.core.rmem_max)
+# Bytes to ask for; the system gives what its own limits allow (net.core.rmem_max, net.core.wmem_max).
+RECEIVE_BUFFER = SEND_BUFFER = 4 << 20
 
 
 class Datagrams:
@@ -22,6 +23,8 @@ class Datagrams:
     def __init__(self, server_socket: socket, journal: Journal) -> None:
         # A burst of clients waits here while the server is busy; what finds no room is lost.
         server_socket.setsockopt(SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER)
+        # And answers here, until they have left: a network that delays may hold many.
+        server_socket.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER)
         self._server_socket = server_socket
         self._journal = journal
         self._buffer = bytearray(LARGEST_MESSAGE)  # recvfrom() alone would allocate as much for each datagram

@@ -65,8 +65,9 @@ def stage(**variables: str) -> Iterator[Stage]:
     Args:
         variables: of the sidecar's environment; its engine is the kernel's, unless they say otherwise.
     """
-    # Room for what arrives while this kernel's only processor has other things to do.
+    # Room for what arrives, and for answers that wait, while this kernel's only processor does other things.
     written("/proc/sys/net/core/rmem_max", str(ROOM))
+    written("/proc/sys/net/core/wmem_max", str(ROOM))
     names = Path("/tmp/hosts")  # noqa: S108 - a file system of the test's own kernel
     names.write_text("".join(f"{ADDRESSES[host]} {name}\n" for host, name in NAMES.items()), encoding="ascii")
     command("mount", "--bind", str(names), "/etc/hosts")
