@@ -20,13 +20,13 @@ STAGES: dict[str, list[list[str]]] = {
     ],
     "types": [[sys.executable, "-m", "mypy"]],
     "fast": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/unit", "tests/socket"]],
-    "bench": [[*PYTEST, "tests/bench"]],
+    "bench": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/bench"]],
     "browser": [[*PYTEST, "tests/browser"]],
     "impairment": [[*PYTEST, "--numprocesses=4", "--dist=worksteal", "tests/impairment"]],
     # A file at a time: its tests share a lab.
-    "integration": [[*PYTEST, "--numprocesses=2", "--dist=loadfile", "tests/integration"]],
+    "integration": [[*PYTEST, "--numprocesses=4", "--dist=loadfile", "tests/integration"]],
     # What takes the time is waiting: for what a claim says is never to come.
-    "claims": [[*PYTEST, "--numprocesses=4", "--dist=worksteal", "tests/claims"]],
+    "claims": [[*PYTEST, "--numprocesses=6", "--dist=worksteal", "tests/claims"]],
     # All of them look at one lab, and making that is what takes the time.
     "security": [[*PYTEST, "tests/security"]],
 }

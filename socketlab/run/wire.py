@@ -8,7 +8,7 @@ mark has come, all packets before it are in its file; the mark is not. So nothin
 import secrets
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 from socketlab.errors import EngineError, TraceError
@@ -153,10 +153,14 @@ class Wire:
     def _record(self, interface: str, options: Sequence[str], send_mark: Callable[[bytes], None]) -> None:
         file = f"{FOLDER}/{interface}-{secrets.token_hex(4)}"
         program = self.tap.start("capture", "record", file, *options)
-        self._todo.callback(self.tap.function, "os", "unlink", file)
+        self._todo.callback(self._remove, file)
         self._todo.callback(program.wait)
         self._todo.callback(program.signal, int(signal.SIGTERM))
         self._recorders.append(Recorder(program, send_mark, Reader(self.where, interface), file))
+
+    def _remove(self, file: str) -> None:
+        with suppress(FileNotFoundError):  # where the recorder has not begun
+            self.tap.function("os", "unlink", file)
 
     def _by_frame(self, interface: str) -> Callable[[bytes], None]:
         """Return what sends a mark through an interface."""

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import docker
@@ -9,6 +10,7 @@ import pytest
 from pytest_docker.plugin import Services
 
 from socketlab.run.lab import ROOT, Lab, endpoint
+from tests.integration.command import Command
 from tests.integration.hosts import Hosts
 
 
@@ -64,6 +66,22 @@ def own_lab() -> Iterator[Lab]:
     finally:
         lab.stop()
         lab.close()
+
+
+@pytest.fixture(scope="module")
+def experiments(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Command]:
+    """The commands, on a lab for the tests of this file."""
+    lab = Lab(f"socketlab-test-{secrets.token_hex(4)}")
+    with closing(lab):
+        try:
+            yield Command(lab, tmp_path_factory.mktemp("results"))
+            if request.session.testsfailed:
+                for _time, host, line in lab.log("netem")[-40:]:
+                    print(f"{host} | {line}")
+        finally:
+            lab.stop()
 
 
 @pytest.fixture(scope="session")

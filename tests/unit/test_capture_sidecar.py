@@ -1,6 +1,8 @@
 """The capture sidecar's own programs: records that are whole, and rules that disturb nobody's."""
 
+import fcntl
 import io
+import os
 
 import capture
 import inside
@@ -26,6 +28,19 @@ def test_capture_that_is_full_ends_with_a_whole_record(limit: int, count: int) -
     assert [next(records) for _each in range(count + 1)] == [pcap(), *FRAMES[:count]]
     with pytest.raises(Failure, match="full"):
         next(records)
+
+
+def test_pipe_is_as_wide_as_its_user_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as pipe, os.fdopen(writing, "wb"):
+        capture.widen(pipe)
+        assert fcntl.fcntl(reading, fcntl.F_GETPIPE_SZ) == capture.PIPE_SIZE
+
+        def refuse(*_arguments: object) -> None:
+            raise PermissionError
+
+        monkeypatch.setattr(fcntl, "fcntl", refuse)  # as where root's pipes hold 64 MB already
+        capture.widen(pipe)
 
 
 def test_mark_is_the_same_for_who_sends_and_who_looks_for_it() -> None:
