@@ -194,6 +194,15 @@ def test_another_lab_leaves_this_one_as_it_is(lab: Lab, own_lab: Lab) -> None:
     assert lab.container("server").id == before
 
 
+def test_images_are_built_when_something_has_changed_and_not_again(
+    own_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_lab.build(COMPOSE_PROFILES="*")
+    assert own_lab.outdated(COMPOSE_PROFILES="*") == {}
+    monkeypatch.setattr("socketlab.run.lab.digest", lambda _build, base: f"of another source, on {base}")
+    assert sorted(own_lab.outdated(COMPOSE_PROFILES="*")) == [f"socketlab/{role}" for role in sorted(ROLES)]
+
+
 def test_down_leaves_nothing(own_lab: Lab, engine: docker.DockerClient) -> None:
     own_lab.start()
     assert own_lab.converse() == 0

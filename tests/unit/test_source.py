@@ -1,0 +1,64 @@
+"""What an image is made from: whatever changes in it changes the digest, and nothing else does."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from socketlab.run.source import digest
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    (tmp_path / "server").mkdir()
+    (tmp_path / "server" / "server.py").write_text("print('hello')\n")
+    (tmp_path / "server" / "lab").symlink_to("../lab")
+    return tmp_path
+
+
+def made_from(context: Path, base: str = "sha256:1", **build: object) -> str:
+    return digest({"context": str(context), "dockerfile": "server/Dockerfile"} | build, base)
+
+
+def renamed(context: Path) -> None:
+    (context / "server" / "server.py").rename(context / "server" / "other.py")
+
+
+def led_elsewhere(context: Path) -> None:
+    (context / "server" / "lab").unlink()
+    (context / "server" / "lab").symlink_to("../other")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda context: (context / "server" / "server.py").write_text("print('HELLO')\n"),
+        lambda context: (context / "server" / "server.py").chmod(0o755),
+        lambda context: (context / "server" / "empty.py").touch(),
+        lambda context: (context / "server" / "server.py").unlink(),
+        renamed,
+        led_elsewhere,
+    ],
+    ids=["content", "mode", "another", "removed", "renamed", "link"],
+)
+def test_a_change_of_a_file_changes_it(context: Path, change: Callable[[Path], object]) -> None:
+    before = made_from(context)
+    change(context)
+    assert made_from(context) != before
+
+
+def test_base_arguments_and_dockerfile_change_it(context: Path) -> None:
+    others = [
+        made_from(context, base="sha256:2"),
+        made_from(context, args={"BASE_IMAGE": "other"}),
+        made_from(context, dockerfile="client/Dockerfile"),
+    ]
+    assert len({made_from(context), *others}) == 4
+
+
+def test_when_files_were_written_and_what_python_compiles_do_not(context: Path) -> None:
+    before = made_from(context)
+    (context / "server" / "server.py").write_text("print('hello')\n")
+    (context / "server" / "__pycache__").mkdir()
+    (context / "server" / "__pycache__" / "server.pyc").write_bytes(b"compiled")
+    assert made_from(context) == before
