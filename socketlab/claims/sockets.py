@@ -5,6 +5,7 @@ import os
 from socket import AF_INET, SOCK_DGRAM, SOCK_STREAM
 
 from socketlab.claims import seen
+from socketlab.claims.connections import told_error
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import ServerProgram
@@ -109,7 +110,7 @@ def name_and_port(stage: Stage, note: Notebook) -> None:
             note.check(
                 "a datagram to that cannot even be sent",
                 bool(refused) and refused[0].errno == errno.EINVAL,
-                {f"sendto(..., ({server.address!r}, 0))": failed(refused)},
+                {f"sendto(..., ({server.address!r}, 0))": told_error(refused[0]) if refused else "no error"},
             )
             answer, sender = b"", ("", 0)
             with expected(TimeoutError):
@@ -136,7 +137,7 @@ def name_and_port(stage: Stage, note: Notebook) -> None:
         and [(icmp.type, icmp.code, icmp.source, icmp.destination) for p in complaints if (icmp := p.icmp)]
         == [(*PORT_UNREACHABLE, own, wrong)],
         {
-            "recv() on the connected socket": failed(udp_refused),
+            "recv() on the connected socket": told_error(udp_refused[0]) if udp_refused else "no error",
             "on the wire": seen.all_told(complaints, names),
         },
     )
@@ -144,7 +145,10 @@ def name_and_port(stage: Stage, note: Notebook) -> None:
     note.check(
         "TCP: the server's system answers with a reset, and connect() says so",
         isinstance(next(iter(tcp_refused), None), ConnectionRefusedError) and len(resets) == 1,
-        {"connect()": failed(tcp_refused), "on the wire": seen.all_told(resets, names)},
+        {
+            "connect()": told_error(tcp_refused[0]) if tcp_refused else "no error",
+            "on the wire": seen.all_told(resets, names),
+        },
     )
 
 
@@ -156,16 +160,6 @@ def asked_at(client_socket: RemoteSocket, server: Host, port: int) -> tuple[list
     with expected(ConnectionRefusedError, TimeoutError) as caught:
         client_socket.recv(64)
     return caught, named(client_socket.getsockname())
-
-
-def failed(caught: list[OSError]) -> str:
-    """Return what a call failed with, for people."""
-    if not caught:
-        return "no error"
-    number = caught[0].errno
-    return (
-        f"{errno.errorcode.get(number, number) if number else 'time-out'}: {caught[0].strerror or caught[0]}"
-    )
 
 
 @shows("S5")
