@@ -14,6 +14,7 @@ from lab.failures import Failure, explain
 NEW, DELETED, LIST = 16, 17, 18  # RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK
 NEWS_OF_LINKS = 1  # RTNLGRP_LINK
 INFO = struct.Struct("=BxHiII")  # struct ifinfomsg: family, kind, index, flags, change
+U32 = struct.Struct("=I")
 NAME, MTU = 3, 4  # attributes
 
 
@@ -71,11 +72,11 @@ class Link:
             raise Failure(
                 f"no network interface {self.interface!r}: expected one of {', '.join(sorted(found))}"
             )
-        self.index = INFO.unpack_from(found[self.interface].body)[2]
+        self.index = netlink.unpacked(INFO, found[self.interface].body)[2]
         self._note(found[self.interface])
 
     def _note(self, message: netlink.Message) -> None:
-        if message.kind not in {NEW, DELETED} or INFO.unpack_from(message.body)[2] != self.index:
+        if message.kind not in {NEW, DELETED} or netlink.unpacked(INFO, message.body)[2] != self.index:
             return
         # As a port of a bridge, or of another family than "all", a link can end while the interface stays.
         if message.kind == DELETED and message.body[0] != socket.AF_UNSPEC:
@@ -84,7 +85,7 @@ class Link:
             raise self._end()
         mtu = netlink.attributes(message.body, INFO.size).get(MTU)
         if mtu:
-            self.mtu = struct.unpack("=I", mtu)[0]
+            self.mtu = netlink.unpacked(U32, mtu)[0]
 
     def _end(self) -> Failure:
         self.gone = Failure(

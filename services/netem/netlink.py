@@ -14,11 +14,14 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 ROUTE, NETFILTER = 0, 12  # protocols of the family: NETLINK_ROUTE, NETLINK_NETFILTER
 
 HEADER = struct.Struct("=IHHII")  # length with this header, kind, flags, sequence number, port of the sender
 ATTRIBUTE = struct.Struct("=HH")  # length with this header, kind
+NUMBER = struct.Struct("=i")  # of an error, negative; 0: all went well
+LARGEST_ERROR = 4095  # MAX_ERRNO
 
 ERROR, DONE = 2, 3  # kinds that every protocol has
 REQUEST, ACK = 0x001, 0x004
@@ -54,6 +57,17 @@ def nested(kind: int, *attributes: bytes) -> bytes:
 def text(kind: int, value: str) -> bytes:
     """Return an attribute whose value is text, ended by a zero."""
     return attribute(kind, value.encode() + b"\0")
+
+
+def unpacked(fields: struct.Struct, data: bytes, start: int = 0) -> tuple[Any, ...]:
+    """Return the values of a structure that begins at an offset.
+
+    Raises:
+        ValueError: the data ends before it does.
+    """
+    if len(data) - start < fields.size:
+        raise ValueError(f"expected a structure of {fields.size} bytes, got {max(0, len(data) - start)}")
+    return fields.unpack_from(data, start)
 
 
 def attributes(data: bytes, start: int = 0) -> dict[int, bytes]:
@@ -103,14 +117,20 @@ def messages(data: bytes) -> Iterator[Message]:
 
 
 def error_of(answer: Message) -> OSError | None:
-    """Return what an error message says, or None where it says that all went well."""
-    number = -struct.unpack_from("=i", answer.body)[0]
+    """Return what an error message says, or None where it says that all went well.
+
+    Raises:
+        ValueError: it is none.
+    """
+    number = -unpacked(NUMBER, answer.body)[0]
     if number == 0:
         return None
+    if not 0 < number <= LARGEST_ERROR:
+        raise ValueError(f"expected an error's number, below 0, got {-number}")
     reason = ""
     if answer.kind == ERROR and answer.flags & HAS_ATTRIBUTES:
         # Behind the error is the header of our request, and its body where that was not left out.
-        length = HEADER.unpack_from(answer.body, 4)[0]
+        length = unpacked(HEADER, answer.body, 4)[0]
         start = 4 + (HEADER.size if answer.flags & CAPPED else aligned(length))
         reason = attributes(answer.body, start).get(REASON, b"").rstrip(b"\0").decode(errors="replace")
     words = os.strerror(number)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from impairment import GilbertElliott, RandomLoss, Slot, Spec, StateLoss
-from netlink import Message, attribute, attributes, nested, text
+from netlink import Message, attribute, attributes, nested, text, unpacked
 
 NEW_QDISC, DELETE_QDISC, GET_QDISC = 36, 37, 38
 NEW_FILTER, DELETE_FILTER, GET_FILTER = 44, 45, 46
@@ -38,6 +38,7 @@ NETEM = struct.Struct("=6I")  # latency, limit, loss, gap, duplicate, jitter
 PAIR, TRIPLE, FOUR, FIVE = (struct.Struct(f"={count}I") for count in (2, 3, 4, 5))
 RATE_FIELDS = struct.Struct("=IiIi")  # rate, packet overhead, cell size, cell overhead
 SLOT_FIELDS = struct.Struct("=qqiiqq")  # delays, packets, bytes, delay and jitter of the distribution
+SENT = struct.Struct("=QI")  # of statistics: bytes, packets
 S64, U64, U32 = struct.Struct("=q"), struct.Struct("=Q"), struct.Struct("=I")
 
 
@@ -116,8 +117,11 @@ def read_netem(options: bytes) -> Spec:
 
     It never shows which table is used: `distribution` is None, that of a slot "uniform". A kernel without
     `seed` shows none, others show one also when they chose it themselves.
+
+    Raises:
+        ValueError: something in it is shorter than it has to be.
     """
-    latency, limit, loss, gap, duplicate, jitter = NETEM.unpack_from(options)
+    latency, limit, loss, gap, duplicate, jitter = unpacked(NETEM, options)
     values = attributes(options, NETEM.size)
     delay_correlation, loss_correlation, duplicate_correlation = _read(TRIPLE, values, CORRELATION)
     reorder, reorder_correlation = _read(PAIR, values, REORDER)
@@ -148,7 +152,12 @@ def read_netem(options: bytes) -> Spec:
 
 def _read(fields: struct.Struct, values: dict[int, bytes], number: int) -> tuple[int, ...]:
     """Return the numbers of an attribute; zeros where the kernel left it out."""
-    return fields.unpack_from(values.get(number, bytes(fields.size)))
+    return unpacked(fields, values.get(number, bytes(fields.size)))
+
+
+def _kind(values: dict[int, bytes]) -> str:
+    """Return what a qdisc or a filter is called; nothing where the kernel left it out."""
+    return values.get(KIND, b"").rstrip(b"\0").decode(errors="replace")
 
 
 def _read_loss(
@@ -225,13 +234,17 @@ class Qdisc:
 
 
 def read_qdisc(message: Message) -> Qdisc:
-    """Return the qdisc of one answer."""
-    _family, interface, own, parent, _info = HEAD.unpack_from(message.body)
+    """Return the qdisc of one answer.
+
+    Raises:
+        ValueError: it is no qdisc's.
+    """
+    _family, interface, own, parent, _info = unpacked(HEAD, message.body)
     values = attributes(message.body, HEAD.size)
     counts = attributes(values.get(STATISTICS, b""))
-    sent_bytes, sent = struct.unpack_from("=QI", counts.get(BASIC, bytes(12)))
-    queued, backlog, dropped, requeues, _over = struct.unpack_from("=5I", counts.get(QUEUE, bytes(20)))
-    kind = values[KIND].rstrip(b"\0").decode()
+    sent_bytes, sent = _read(SENT, counts, BASIC)
+    queued, backlog, dropped, requeues, _over = _read(FIVE, counts, QUEUE)
+    kind = _kind(values)
     statistics = Statistics(sent_bytes, sent, queued, backlog, dropped, requeues)
     return Qdisc(interface, own, parent, kind, values.get(OPTIONS, b""), statistics)
 
@@ -319,9 +332,13 @@ class Filter:
 
 
 def read_filter(message: Message) -> Filter:
-    """Return the filter of one answer."""
-    _family, _interface, own, _parent, info = HEAD.unpack_from(message.body)
-    kind = attributes(message.body, HEAD.size).get(KIND, b"").rstrip(b"\0").decode()
+    """Return the filter of one answer.
+
+    Raises:
+        ValueError: it is no filter's.
+    """
+    _family, _interface, own, _parent, info = unpacked(HEAD, message.body)
+    kind = _kind(attributes(message.body, HEAD.size))
     return Filter(info >> 16, socket.ntohs(info & 0xFFFF), own, kind)
 
 
