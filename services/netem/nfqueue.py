@@ -33,11 +33,13 @@ DROP, ACCEPT = 0, 1
 
 AT_ONCE = 64  # packets a read
 SLOT = 66_112  # bytes: the largest packet, and some attributes; not a power of two
+LAST = SLOT - 65_535  # where the packet begins at the latest: then its end is in the slot, too
 BURST = 16_384  # packets that the kernel keeps for us while we do something else
 RECEIVE_BUFFER = 64 << 20  # bytes, for such a burst of full packets with the kernel's own overhead
 SO_RCVBUFFORCE = 33
 
 STATISTICS = Path("/proc/net/netfilter/nfnetlink_queue")
+COLUMNS = 9  # of that table
 
 _ANY = struct.Struct("=IH18x4s")  # length and kind of the message; the identifier, which always comes first
 _ATTRIBUTES = 20  # where they begin, behind the header and the family, version and queue
@@ -141,9 +143,11 @@ class PacketQueue:
         if kind != PACKET:
             return False  # the answer to a verdict that came too late
         at = _ATTRIBUTES
-        while at + netlink.ATTRIBUTE.size <= length:
+        while at + netlink.ATTRIBUTE.size <= length and at <= LAST:
             size, attribute = netlink.ATTRIBUTE.unpack_from(self.buffer, start + at)
             if attribute == PAYLOAD:
+                if at < _ANY.size or not netlink.ATTRIBUTE.size <= size <= length - at:
+                    return False  # without an identifier, or cut off
                 self._layout = self._known(at)
                 return True
             at += netlink.aligned(max(size, netlink.ATTRIBUTE.size))
@@ -217,6 +221,7 @@ def statistics(table: str, number: int) -> Statistics:
 
     Raises:
         Failure: the queue is not in it.
+        ValueError: it is no such table.
     """
     rows = _rows(table)
     if number not in rows:
@@ -229,4 +234,4 @@ def statistics(table: str, number: int) -> Statistics:
 def _rows(table: str) -> dict[int, list[int]]:
     """Return by number: number, owner, waiting, copy mode, copy range, lost, lost, last identifier, 1."""
     rows = ([int(word) for word in line.split()] for line in table.splitlines())
-    return {row[0]: row for row in rows}
+    return {row[0]: row for row in rows if len(row) == COLUMNS}
