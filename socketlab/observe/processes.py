@@ -20,6 +20,7 @@ SYSTEM_CALLS = {
         73: "ppoll", 72: "pselect6", 101: "nanosleep", 115: "clock_nanosleep",
     },
 }  # fmt: skip
+LONGEST_NUMBER = 20  # digits: 64 bits
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,10 @@ def state(status: str) -> str:
 
 def waits(status: str) -> int:
     """Return how often a process has gone to sleep by itself, to wait for something."""
-    return int(_value("voluntary_ctxt_switches", status))
+    times = _value("voluntary_ctxt_switches", status)
+    if not (times.isascii() and times.isdecimal() and len(times) <= LONGEST_NUMBER):
+        raise TraceError(f"expected a number of voluntary_ctxt_switches, got {times[:80]!r}")
+    return int(times)
 
 
 def _value(name: str, status: str) -> str:
