@@ -275,11 +275,11 @@ def asked(line: bytes) -> Mapping[str, Any]:
     """
     try:
         request = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         request = None
-    if not isinstance(request, dict) or not {"id", "do", "arguments"} <= request.keys():
-        raise Failure(f"expected a request, one JSON object a line, got {line[:80]!r}")
-    return request
+    if isinstance(request, dict) and type(request.get("id")) is int and {"do", "arguments"} <= request.keys():
+        return request
+    raise Failure(f"expected a request, one JSON object a line, got {line[:80]!r}")
 
 
 def main() -> int:

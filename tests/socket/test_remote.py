@@ -252,12 +252,22 @@ def test_remote_takes_its_programs_with_it(lines: Lines, way: Callable[[Program]
 
 
 @pytest.mark.parametrize(
-    "line", [b"hello?", b"[]", b'{"id": 1}', b'{"id": 1, "do": "reset"}', b"\xff"], ids=repr
+    "line",
+    [
+        b"hello?",
+        b"[]",
+        b'{"id": 1}',
+        b'{"id": 1, "do": "reset"}',
+        b'{"id": [], "do": "reset", "arguments": []}',
+        b"\xff",
+        pytest.param(b"[" * 100_000, id="deeper than the parser goes"),
+    ],
+    ids=repr,
 )
 def test_remote_ends_in_one_line_with_what_is_no_request(lines: Lines, line: bytes) -> None:
     lines.program.type(line + b"\n")
     complaint = one_line(lines.program.finish(), 1)
-    got = repr(line + b"\n")
+    got = repr((line + b"\n")[:80])
     assert complaint == f"remote: expected a request, one JSON object a line, got {got}"
 
 
