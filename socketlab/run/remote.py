@@ -283,7 +283,7 @@ class Host:
             try:
                 said = json.loads(line)
                 error = _raised(said["error"]) if "error" in said else None
-                result = self._with_sockets(said.get("result"))
+                result = self._with_sockets(said["result"]) if error is None else None
                 with self._lock:
                     future = self._waiting.pop(said["id"])
             except (ValueError, LookupError, TypeError, AttributeError, RecursionError):

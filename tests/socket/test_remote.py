@@ -411,6 +411,11 @@ def fake() -> Iterator[Callable[[str], Host]]:
             id="number-of-no-kind",
         ),
         pytest.param(
+            "print(json.dumps({'id': 4}), flush=True)",
+            "the host fake says what nobody asked for: b'{\"id\": 4}\\n'; see make doctor",
+            id="without-a-result",
+        ),
+        pytest.param(
             "print(json.dumps([1]), flush=True)",
             "the host fake says what nobody asked for: b'[1]\\n'; see make doctor",
             id="no-object",
