@@ -11,8 +11,8 @@ import sys
 import time
 from collections.abc import Iterator
 
-from lab.failures import Exit, Failure, complain, explain
-from lab.journal import Journal, visible
+from lab.failures import Exit, Failure, complain, explain, visible
+from lab.journal import Journal
 
 PROMPT = b"Sentence: "
 COMPLAINT = b"error: "  # how a server's complaint begins; an answer would be in upper case

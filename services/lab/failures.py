@@ -92,6 +92,21 @@ def run(main: Callable[[], int]) -> NoReturn:
 
 
 def complain(line: str) -> None:
-    """Write one line to standard error, as far as anybody still reads it."""
+    """Write one line to standard error, as far as anybody still reads it.
+
+    What others have said can be part of it, a server's complaint for one: so it is made visible first.
+    """
     with suppress(OSError):  # where standard error is gone, the exit code still speaks
-        os.write(2, f"{line}\n".encode("utf-8", "backslashreplace"))
+        os.write(2, f"{visible(line)}\n".encode())
+
+
+def visible(said: str | bytes | bytearray) -> str:
+    """Return words in which nothing moves the cursor, or tells a terminal what to do; they stay one line."""
+    text = said if isinstance(said, str) else said.decode("utf-8", "surrogateescape")
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # a byte that is not UTF-8, as "surrogateescape" keeps it
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character if character.isprintable() else character.encode("unicode_escape").decode()

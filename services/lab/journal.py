@@ -28,6 +28,8 @@ from contextlib import contextmanager, suppress
 from socket import SOCK_DGRAM, socket
 from typing import TypeAlias
 
+from lab.failures import visible
+
 Address: TypeAlias = tuple[str, int]
 Instant: TypeAlias = tuple[int, int]  # nanoseconds: of the monotonic clock, and since 1970 (UTC)
 
@@ -60,17 +62,6 @@ def number_of(message: bytes | bytearray) -> int | None:
     """Return the number that a message begins with ("#7 and so on"), None where it has none."""
     numbered = NUMBERED.match(message)
     return int(numbered[1]) if numbered else None
-
-
-def visible(data: bytes | bytearray) -> str:
-    """Return a message as text in which nothing moves the cursor, nor tells the terminal what to do."""
-    return "".join(map(_visible, data.decode("utf-8", "surrogateescape")))
-
-
-def _visible(character: str) -> str:
-    if "\udc80" <= character <= "\udcff":  # a byte that is not UTF-8
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def clock(unix_ns: int) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
-from lab.failures import Exit
+from lab.failures import Exit, visible
 
 PORT = 12_000  # the lecture's port
 LONGEST_SECONDS = 86_400
@@ -19,7 +19,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what was wrong and end the program with exit code 2."""
-        self.exit(Exit.USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(Exit.USAGE, f"{self.prog}: {visible(message)}; see {self.prog} --help\n")
 
     def from_environment(self, variable: str, kind: Callable[[str], T], default: T) -> T:
         """Return the variable's value, or the default where it is unset or empty."""
