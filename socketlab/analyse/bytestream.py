@@ -165,7 +165,9 @@ def connection(stream: Stream, evidence: Evidence) -> Connection:
         base,
         gave_up=reasons[0] if reasons else None,
         bytes=_bytes(client),
-        handshake=connects["connect"].time_ns - begun if begun is not None else None,
+        handshake=connects["connect"].time_ns - begun
+        if begun is not None and "connect" in connects
+        else None,
         retransmitted_by_client=host_difference(client_before, client_after, "Tcp", "RetransSegs")
         if client_after
         else None,

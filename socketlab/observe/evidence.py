@@ -9,9 +9,10 @@ from impairment import Counters, Direction
 
 from socketlab.describe.scenario import Program, Protocol, Stream
 from socketlab.errors import TraceError
-from socketlab.observe.trace import Event
+from socketlab.observe.trace import LARGEST_NUMBER, Event
 
 Host = Mapping[str, Mapping[str, int]]  # a host's kernel counters: group, name, value
+MAY_BE_UNKNOWN = {"over_limit", "duplicated", "corrupted", "reordered"}
 
 
 @dataclass(frozen=True)
@@ -61,23 +62,55 @@ def sidecar(text: str) -> Sidecar:
     try:
         said: Any = json.loads(text)
         directions = {Direction(name): values for name, values in said["directions"].items()}
-        known = [field.name for field in fields(Counters)]
         return Sidecar(
-            engine=said["engine"],
-            reason=said["reason"],
-            epoch=said["epoch"],
-            started_ns=said["started_ns"],
-            specs={direction: values["spec"] for direction, values in directions.items() if values["spec"]},
-            counters={
-                direction: Counters(**{name: values[name] for name in known})
-                for direction, values in directions.items()
+            engine=_word(said["engine"]),
+            reason=_word(said["reason"]),
+            epoch=_number(said["epoch"]),
+            started_ns=_number(said["started_ns"]),
+            specs={
+                direction: _word(values["spec"]) for direction, values in directions.items() if values["spec"]
             },
-            host=said["namespace"],
+            counters={direction: _counters(values) for direction, values in directions.items()},
+            host=counters_of_host(said["namespace"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise TraceError(
             f"expected the sidecar's counters as JSON, got {text[:80]!r}: see make logs"
         ) from error
+
+
+def counters_of_host(told: Any) -> Host:
+    """Return the counters of a host's kernel.
+
+    Raises:
+        TypeError, AttributeError: it is something else.
+    """
+    return {
+        _word(group): {_word(name): _number(value) for name, value in values.items()}
+        for group, values in told.items()
+    }
+
+
+def _counters(told: Mapping[str, Any]) -> Counters:
+    values = {field.name: told[field.name] for field in fields(Counters)}
+    # What an engine cannot say is None.
+    kept = {name for name, value in values.items() if value is not None or name not in MAY_BE_UNKNOWN}
+    if any(_number(values[name]) < 0 for name in kept):
+        raise ValueError("expected counts, at least 0")
+    return Counters(**values)
+
+
+def _number(told: Any) -> int:
+    # Larger ones no kernel counts, and they would break the arithmetic: 10**400 is no float.
+    if type(told) is not int or abs(told) > LARGEST_NUMBER:
+        raise TypeError(f"expected a number, got {told!r}")
+    return told
+
+
+def _word(told: Any) -> str:
+    if not (type(told) is str and told.isprintable()):
+        raise TypeError(f"expected a text, got {told!r}")
+    return told
 
 
 def faults(stream: Stream, evidence: Evidence) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from socketlab.errors import TraceError
+from socketlab.observe.words import on_one_line
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,23 @@ KINDS: dict[str, type] = {
     "text": str,
     "reason": str,
 }
+LARGEST_NUMBER = 2**63 - 1  # of a clock or a counter; larger ones would break the arithmetic
+# What some lines have beside, and what analysis makes use of: each with the kind that it has to be of.
+KINDS_OF_FACTS: dict[str, type] = {
+    "message": int,
+    "begun_ns": int,
+    "expected": int,
+    "came": int,
+    "sha256_expected": str,
+    "sha256_came": str,
+    "cwnd": int,
+    "rtt_us": int,
+    "rto_us": int,
+    "unacked": int,
+    "total_retrans": int,
+    "ssthresh": int,
+}
+SHOWN = {"program", "event", "protocol", "local", "peer", "reason"}
 FOR_PEOPLE = {"unix_ns", "note"}  # fields of no use to an analysis
 
 
@@ -57,7 +75,7 @@ def parse(journal: Iterable[str]) -> list[Event]:
     for number, text in enumerate(journal, start=1):
         try:
             record: Any = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise TraceError(
                 f"line {number} of the journal: expected a JSON object, got {text[:80]!r}"
             ) from error
@@ -66,12 +84,17 @@ def parse(journal: Iterable[str]) -> list[Event]:
                 f"line {number} of the journal: expected time_ns, program and event, got {text[:80]!r}"
             )
         fields = {key: record[key] for key in KINDS if key in record}
-        for key, value in fields.items():
-            if type(value) is not KINDS[key]:
-                raise TraceError(
-                    f"line {number} of the journal: expected {KINDS[key].__name__} as {key}, got {value!r}"
-                )
         facts = {key: record[key] for key in record.keys() - KINDS.keys() - FOR_PEOPLE}
+        for key, kind in (KINDS | KINDS_OF_FACTS).items():
+            if key in record and not _is(kind, record[key]):
+                got = repr(record[key])[:80]
+                raise TraceError(
+                    f"line {number} of the journal: expected {kind.__name__} as {key}, got {got}"
+                )
+        if "counters" in facts and not _are_counters(facts["counters"]):
+            raise TraceError(f"line {number} of the journal: expected a host's counters, got {text[:80]!r}")
+        # These are shown: what could move the cursor there is escaped. (The text is a message: shown quoted.)
+        fields |= {key: on_one_line(fields[key]) for key in SHOWN & fields.keys()}
         event = Event(**fields, facts=facts)
         if event.event == "left_out":
             raise TraceError(
@@ -79,3 +102,16 @@ def parse(journal: Iterable[str]) -> list[Event]:
             )
         events.append(event)
     return events
+
+
+def _is(kind: type, value: object) -> bool:
+    """Tell whether a value is of a kind, exactly: true is no number here, nor is one beyond a kernel's."""
+    return type(value) is kind and (type(value) is not int or abs(value) <= LARGEST_NUMBER)
+
+
+def _are_counters(told: object) -> bool:
+    """Tell whether it is counters by group and name."""
+    return isinstance(told, dict) and all(
+        isinstance(group, dict) and all(_is(int, value) for value in group.values())
+        for group in told.values()
+    )

@@ -8,6 +8,7 @@ from socketlab.analyse.authors import Author, authors
 from socketlab.analyse.journeys import Journey, Outcome, journeys
 from socketlab.observe.packets import DOCKER_DNS, Packet
 from socketlab.observe.recording import Recording
+from socketlab.observe.words import on_one_line
 from socketlab.show.terminal import Terminal
 
 WIDEST = 80
@@ -259,9 +260,7 @@ def _offers(packet: Packet) -> str:
 def preview(payload: bytes) -> str:
     """Return the beginning of a payload in quotes, with everything that could move the cursor escaped."""
     text = payload.decode("utf-8", "backslashreplace")
-    shown = "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
-    )
+    shown = on_one_line(text)
     return f'"{shown[:LONGEST_PREVIEW]}"' + ("..." if len(shown) > LONGEST_PREVIEW else "")
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from socketlab import cli
 from socketlab.errors import EngineError
-from socketlab.observe.words import printable
+from socketlab.observe.words import on_one_line, printable
 from socketlab.run.lab import MADE_BY_COMPOSE, Lab
 
 HOSTILE = "\x1b]0;owned\x07\x9b31m\u202e"
@@ -21,6 +21,7 @@ def test_no_control_character_is_left(text: str) -> None:
     shown = printable(text)
     assert {unicodedata.category(one) for one in shown.replace("\n", "")}.isdisjoint({"Cc", "Cf", "Cs"})
     assert shown.count("\n") == text.count("\n")
+    assert on_one_line(text) == shown.replace("\n", r"\n")
 
 
 def test_words_are_left_as_they_are() -> None:
