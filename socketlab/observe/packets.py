@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from socketlab.errors import TraceError
+from socketlab.observe.words import on_one_line
 
 FILE_HEADER = 24  # bytes
 RECORD_HEADER = 16
@@ -29,8 +30,10 @@ NFLOG_HEADER, NFLOG_PAYLOAD = 4, 9  # bytes; the kind of the attribute with the 
 
 IPV4, IPV6, ARP = 0x0800, 0x86DD, 0x0806  # types of Ethernet
 ICMP, TCP, UDP = 1, 6, 17  # protocols of IP
+IP_HEADER, IPV6_HEADER, ARP_PACKET, TCP_HEADER = 20, 40, 28, 20  # bytes, without options
 PROTOCOLS = {ICMP: "icmp", TCP: "tcp", UDP: "udp"}
 FLAGS = {"F": "FIN", "S": "SYN", "R": "RST", "P": "PSH", "A": "ACK", "U": "URG", "E": "ECE", "C": "CWR"}
+END_OF_OPTIONS, NO_OPERATION = 0, 1  # kinds of TCP options that are one byte
 LARGEST_SHIFT = 14  # of a window, RFC 7323, section 2.3
 
 DNS_PORT = "53"
@@ -313,9 +316,13 @@ def _fields(layers: Any, frame: bytes) -> dict[str, Any]:
     if isinstance(below, scapy.IP):
         return found | _of_ip(below, frame, ethernet)
     if isinstance(below, scapy.IPv6):
+        if len(frame) - ethernet < IPV6_HEADER:
+            raise _Contradiction("it ends in its IPv6 header")
         length = 40 + int(below.plen)
         return found | {"source": below.src, "destination": below.dst, "length": length}
     if isinstance(below, scapy.Arp):
+        if len(frame) - ethernet < ARP_PACKET:
+            raise _Contradiction("it ends in its ARP packet")
         return found | {"protocol": "arp", "source": below.psrc, "destination": below.pdst}
     if len(frame) < ethernet or (ethernet and layers.type in {IPV4, ARP, IPV6}):
         raise _Contradiction("it ends in its first header")
@@ -323,6 +330,8 @@ def _fields(layers: Any, frame: bytes) -> dict[str, Any]:
 
 
 def _of_ip(ip: Any, frame: bytes, at: int) -> dict[str, Any]:
+    if len(frame) - at < IP_HEADER:  # what is missing scapy leaves unset
+        raise _Contradiction(f"an IP packet of {len(frame) - at} bytes, expected {IP_HEADER} or more")
     begin, end = at + 4 * ip.ihl, at + ip.len
     if ip.version != 4 or ip.ihl < 5 or not begin <= end <= len(frame):
         raise _Contradiction(
@@ -364,7 +373,7 @@ def _dns(payload: bytes) -> Dns | None:
         records = [message.an[number] for number in range(message.ancount)]
         return Dns(
             id=message.id,
-            question=question.qname.decode("ascii").rstrip("."),
+            question=on_one_line(question.qname.decode("ascii").rstrip(".")),
             kind=RECORD_TYPES.get(question.qtype, str(question.qtype)),
             response=bool(message.qr),
             addresses=tuple(record.rdata for record in records if record.type in RECORD_TYPES),
@@ -375,7 +384,8 @@ def _dns(payload: bytes) -> Dns | None:
 
 
 def _of_tcp(ip: Any, tcp: Any, body: bytes) -> dict[str, Any]:
-    if not isinstance(tcp, _scapy().Tcp) or not 20 <= 4 * tcp.dataofs <= len(body):
+    fits = isinstance(tcp, _scapy().Tcp) and len(body) >= TCP_HEADER
+    if not fits or not TCP_HEADER <= 4 * tcp.dataofs <= len(body):
         raise _Contradiction(f"a TCP segment whose header does not fit into its {len(body)} bytes")
     flags = frozenset(FLAGS[letter] for letter in str(tcp.flags) if letter in FLAGS)
     return {
@@ -386,23 +396,36 @@ def _of_tcp(ip: Any, tcp: Any, body: bytes) -> dict[str, Any]:
         "sequence": int(tcp.seq),
         "acknowledgement": int(tcp.ack) if "ACK" in flags else None,
         "window": int(tcp.window),
-        "options": _tcp_options(tcp.options),
+        "options": _tcp_options(body[TCP_HEADER : 4 * tcp.dataofs]),
     }
 
 
-def _tcp_options(options: Any) -> dict[str, Any]:
+def _tcp_options(options: bytes) -> dict[str, Any]:
+    """Return the options that we know, read as kernels read them: one of a wrong length is passed over.
+
+    Source: RFC 9293, section 3.2; RFC 7323 (window scale, timestamps); RFC 2018 (SACK).
+    """
     found: dict[str, Any] = {}
-    for name, value in options:
-        if name == "MSS":
-            found["mss"] = value
-        elif name == "WScale":
-            found["window_scale"] = value
-        elif name == "SAckOK":
+    at = 0
+    while at < len(options) and options[at] != END_OF_OPTIONS:
+        if options[at] == NO_OPERATION:
+            at += 1
+            continue
+        size = options[at + 1] if at + 1 < len(options) else 0
+        if not 2 <= size <= len(options) - at:
+            break
+        kind, value = options[at], options[at + 2 : at + size]
+        at += size
+        if (kind, size) == (2, 4):
+            found["mss"] = int.from_bytes(value, "big")
+        elif (kind, size) == (3, 3):
+            found["window_scale"] = value[0]
+        elif (kind, size) == (4, 2):
             found["sack_permitted"] = True
-        elif name == "Timestamp":
-            found["timestamp"] = tuple(value)
-        elif name == "SAck":
-            found["sack"] = tuple(zip(value[::2], value[1::2], strict=False))
+        elif (kind, size) == (8, 10):
+            found["timestamp"] = struct.unpack("!II", value)
+        elif kind == 5 and value and len(value) % 8 == 0:
+            found["sack"] = tuple(struct.iter_unpack("!II", value))
     return found
 
 
@@ -505,7 +528,7 @@ def _tcp_header(layer: Any, at: int) -> Header:
         "window": layer.window,
         "checksum": f"0x{layer.chksum:04x}",
         "urgent pointer": layer.urgptr,
-        "options": _tcp_options(layer.options),
+        "options": _tcp_options(bytes(layer.original)[TCP_HEADER : 4 * layer.dataofs]),
     }
     return Header("TCP", at, 4 * layer.dataofs, fields)
 
