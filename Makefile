@@ -7,9 +7,16 @@ RUN := .venv/bin/socketlab
 STAGES := .venv/bin/python -m tests.stages
 MADE := build results captures socketlab.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# What the experiments take: COUNT=100 becomes --count '100', whatever is in it.
-quoted = '$(subst ','\'',$($(1)))'
-option = $(if $($(1)),--$(2) $(call quoted,$(1)))
+# What the experiments take: COUNT=100 becomes --count '100', whatever is in it. What a variable is given make
+# would read once more, and run the $(shell ...) in it: hence $(value ...). A newline would end the recipe's line.
+define newline
+
+
+endef
+given = $(subst $(newline), ,$(value $(1)))
+quoted = '$(subst ','\'',$(given))'
+option = $(if $(given),--$(2) $(quoted))
+each = $(foreach one,$(given),'$(subst ','\'',$(one))')
 EXPERIMENT = $(call option,COUNT,count) $(call option,SIZE,size) $(call option,RATE,rate) \
 	$(call option,LOSS,loss) $(call option,DELAY,delay) $(call option,JITTER,jitter) \
 	$(call option,REORDER,reorder) $(call option,DUPLICATE,duplicate) $(call option,CORRUPT,corrupt) \
@@ -43,7 +50,7 @@ lecture-tcp: ready ## The same as up, with the lecture's own TCP server: one cli
 	@$(RUN) up --server tcp_server
 
 lecture: ready ## The lecture's claims one by one, on hosts of their own, with the evidence: ONLY="U7 T4" SEED=1
-	@$(RUN) lecture $(ONLY) $(call option,SEED,seed) $(call option,ENGINE,engine) $(call option,JSON,json)
+	@$(RUN) lecture $(call each,ONLY) $(call option,SEED,seed) $(call option,ENGINE,engine) $(call option,JSON,json)
 
 capture: ready ## Two conversations packet by packet, and a file for Wireshark: PROTOCOL=tcp BOTH=1 LOSS=30 SEED=1
 	@$(RUN) capture $(call option,PROTOCOL,protocol) $(call option,BOTH,both) $(call option,LOSS,loss) \
@@ -96,7 +103,7 @@ test-fast: venv ## What needs no Docker: lint, types, unit and socket tests
 
 test-kernel: ## A kernel that has netem, beside the model and with its engine: ONLY=jitter JSON=results/kernel.json
 	@$(SETUP) ensure netem-kernel
-	@$(PYTHON) -m tests.kernel $(if $(ONLY),--only "$(ONLY)") $(if $(JSON),--json $(JSON))
+	@$(PYTHON) -m tests.kernel $(call option,ONLY,only) $(call option,JSON,json)
 
 lint: venv ## Style and types alone
 	@$(SETUP) ensure browser
@@ -110,10 +117,10 @@ lock: ## What is installed, made anew from pyproject.toml: requirements/; UPGRAD
 
 bench: venv ## Our servers beside others, in one run: ROUNDS=5 ONLY=udp,tcp-kept JSON=results/bench.json
 	@$(SETUP) ensure bench
-	@.venv/bin/python -m bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
+	@.venv/bin/python -m bench $(call option,ROUNDS,rounds) $(call option,ONLY,only) $(call option,JSON,json)
 
 bench-netem: venv ## The impairment without a kernel's netem, beside the bare network: ROUNDS=3 ONLY=delay JSON=...
-	@.venv/bin/python -m bench.netem $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
+	@.venv/bin/python -m bench.netem $(call option,ROUNDS,rounds) $(call option,ONLY,only) $(call option,JSON,json)
 
 ready:
 	@$(SETUP) ensure
