@@ -342,6 +342,11 @@ OPTIONS: dict[str, Callable[[_Words, str], dict[str, Any]]] = {
     "slot": _slot,
     "seed": _seed,
 }
+CORRELATIONS = {  # and what they are of
+    "delay_correlation": "jitter_ns",
+    "duplicate_correlation": "duplicate",
+    "corrupt_correlation": "corrupt",
+}
 ALIASES = {"latency": "delay", "drop": "loss"}  # older words that tc still knows
 
 
@@ -367,6 +372,10 @@ def parse(text: str) -> Spec:
 
 def _checked(fields: dict[str, Any], given: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Check the rules between options, those of tc."""
+    # How draws depend on each other is nothing to be told where none are made: it could not be printed.
+    for correlation, of in CORRELATIONS.items():
+        if not fields.get(of):
+            fields.pop(correlation, None)
     if fields.get("reorder"):
         if not fields.get("delay_ns"):
             raise SpecError(
