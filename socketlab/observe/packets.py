@@ -454,11 +454,18 @@ def _headers(layers: Any) -> Iterator[Header]:
     frame = bytes(layers.original)
     at, end = 0, len(frame)
     layer = layers
-    known = {scapy.Ether: _ethernet_header, scapy.Arp: _arp_header, scapy.IP: _ip_header,
-             scapy.IPv6: _ipv6_header, scapy.Udp: _udp_header, scapy.Tcp: _tcp_header,
-             scapy.Icmp: _icmp_header}  # fmt: skip
-    while (describe := known.get(type(layer))) is not None:
+    known = {scapy.Ether: (_ethernet_header, 14), scapy.Arp: (_arp_header, ARP_PACKET),
+             scapy.IP: (_ip_header, IP_HEADER), scapy.IPv6: (_ipv6_header, IPV6_HEADER),
+             scapy.Udp: (_udp_header, 8), scapy.Tcp: (_tcp_header, TCP_HEADER),
+             scapy.Icmp: (_icmp_header, 8)}  # fmt: skip
+    while type(layer) in known:
+        describe, shortest = known[type(layer)]
+        # What a packet carries, as IP in IP does, nobody has checked: where it is no header, it is payload.
+        if end - at < shortest:
+            break
         header = describe(layer, at)
+        if not shortest <= header.length <= end - at:
+            break
         yield header
         at += header.length
         if isinstance(layer, scapy.IP):
