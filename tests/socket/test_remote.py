@@ -204,6 +204,7 @@ def test_remote_signals_a_program(lines: Lines) -> None:
 
 
 def test_remote_leaves_no_descriptor_of_programs_and_sockets_that_are_gone(lines: Lines) -> None:
+    lines.ask("reset")  # so it has begun: while Python loads its modules, their files are open
     before = descriptors(lines.program.pid)
     for terminal in (False, True):
         pid = lines.ask("start", ["cat"], {}, terminal)
