@@ -14,8 +14,9 @@ from math import sqrt
 from statistics import harmonic_mean, median
 
 from socketlab.errors import TraceError
-from socketlab.observe.evidence import host_difference
+from socketlab.observe.evidence import client_host, host_difference
 from socketlab.observe.trace import Event
+from socketlab.observe.words import on_one_line
 
 NO_THRESHOLD = 0x7FFFFFFF  # TCP_INFINITE_SSTHRESH: nothing was lost yet
 # Growth is told by stretches of so many round trips: of shorter ones a look more or less would decide.
@@ -89,24 +90,30 @@ def transfer(events: Sequence[Event]) -> Transfer:
     """Return what the journal of one run says.
 
     Raises:
-        TraceError: it was cut off, or its kernel has no TCP_INFO.
+        TraceError: it was cut off, is none of a transfer, or its kernel has no TCP_INFO.
     """
     by_name = {event.event: event.facts for event in events if event.event in {"start", "end"}}
     if by_name.keys() != {"start", "end"}:
         raise TraceError("expected the journal of a whole transfer, this one was cut off")
-    start, end = by_name["start"], by_name["end"]
+    start = by_name["start"]
     infos = [event for event in events if event.event == "info"]
+    if missing := sorted({"congestion", "segment_bytes", "connections"} - start.keys()):
+        raise TraceError(f"expected what the transfer was, its journal does not say {', '.join(missing)}")
+    looked_at = {event.facts.get("connection") for event in infos}
+    count = start["connections"]
+    # A journal may say any number: so the looks are counted before connections are.
+    if not (0 < count <= len(looked_at) and looked_at >= set(range(1, count + 1))):
+        raise TraceError("expected a look at each connection: the transfer was too short")
     try:
         connections = tuple(
             tuple(_look(event, infos[0].time_ns) for event in infos if event.facts["connection"] == number)
-            for number in range(1, start["connections"] + 1)
+            for number in range(1, count + 1)
         )
-    except (KeyError, IndexError) as error:
+    except KeyError as error:
         raise TraceError(f"expected TCP_INFO with the fields of Linux, there is no {error}") from error
-    if not all(connections):
-        raise TraceError("expected a look at each connection: the transfer was too short")
+    before, after = client_host(events)
     counted = {
-        name: host_difference(start["counters"], end["counters"], group, name)
+        name: host_difference(before, after, group, name)
         for group, name in (
             ("TcpExt", "TCPSackRecovery"),
             ("TcpExt", "TCPRenoRecovery"),  # without SACK; NewReno's
@@ -115,7 +122,7 @@ def transfer(events: Sequence[Event]) -> Transfer:
         )
     }
     return Transfer(
-        start["congestion"],
+        on_one_line(start["congestion"]),
         start["segment_bytes"],
         connections,
         recoveries=counted["TCPSackRecovery"] + counted["TCPRenoRecovery"],

@@ -59,6 +59,11 @@ KINDS_OF_FACTS: dict[str, type] = {
     "unacked": int,
     "total_retrans": int,
     "ssthresh": int,
+    "bytes_acked": int,
+    "connection": int,
+    "connections": int,
+    "segment_bytes": int,
+    "congestion": str,
 }
 SHOWN = {"program", "event", "protocol", "local", "peer", "reason"}
 FOR_PEOPLE = {"unix_ns", "note"}  # fields of no use to an analysis
