@@ -8,6 +8,7 @@ from importlib import import_module
 from socketlab.claims.notebook import BROKEN, Finding, Notebook, finding
 from socketlab.describe.claims import BY_ID, CLAIMS, Claim
 from socketlab.errors import LabError, ScenarioError
+from socketlab.observe.words import on_one_line
 from socketlab.run.stage import Stage
 
 Showing = Callable[[Stage, Notebook], None]
@@ -52,9 +53,8 @@ def chosen(ids: Iterable[str]) -> list[Claim]:
     """
     wanted = {one.upper() for one in ids}
     if unknown := sorted(wanted - BY_ID.keys()):
-        raise ScenarioError(
-            f"expected ids of claims, as U7 or T4, got {', '.join(unknown)}: see socketlab claims"
-        )
+        got = on_one_line(", ".join(unknown))
+        raise ScenarioError(f"expected ids of claims, as U7 or T4, got {got}: see socketlab claims")
     return [claim for claim in CLAIMS if not wanted or claim.id in wanted]
 
 

@@ -549,7 +549,7 @@ def _tell(line: bytes, told: Callable[[int, int, int], None]) -> bool:
     try:
         said = json.loads(line)
         told(said["sent"], said["answered"], said["of"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return False
     return True
 
