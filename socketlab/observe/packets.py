@@ -323,6 +323,8 @@ def _fields(layers: Any, frame: bytes) -> dict[str, Any]:
     if isinstance(below, scapy.Arp):
         if len(frame) - ethernet < ARP_PACKET:
             raise _Contradiction("it ends in its ARP packet")
+        if (below.hwlen, below.ptype, below.plen) != (6, IPV4, 4):  # of other addresses than ours
+            return found
         return found | {"protocol": "arp", "source": below.psrc, "destination": below.pdst}
     if len(frame) < ethernet or (ethernet and layers.type in {IPV4, ARP, IPV6}):
         raise _Contradiction("it ends in its first header")

@@ -71,7 +71,7 @@ def parse(protocol: str, text: str) -> list[Row]:
             unsent, _colon, unread = queues.partition(":")
             row = Row(
                 protocol, address(local), address(peer), STATES[state],
-                int(unsent, 16), int(unread, 16), int(inode),
+                _count(unsent, 16), _count(unread, 16), _count(inode, 10),
             )  # fmt: skip
         except (IndexError, ValueError, KeyError) as error:
             raise TraceError(f"expected a row of /proc/net/{protocol}, got {line[:80]!r}") from error
@@ -80,8 +80,16 @@ def parse(protocol: str, text: str) -> list[Row]:
     return list(dict.fromkeys(rows))
 
 
+def _count(text: str, base: int) -> int:
+    if (number := int(text, base)) < 0:
+        raise ValueError(f"expected a count, got {text!r}")
+    return number
+
+
 def address(text: str) -> str:
     """Return 0200A8C0:2EE0 as 192.168.0.2:12000: the address is a number in the host's order of bytes."""
     number, _colon, port = text.partition(":")
     octets = bytes.fromhex(number)
-    return f"{IPv4Address(octets[::-1] if sys.byteorder == 'little' else octets)}:{int(port, 16)}"
+    if len(digits := bytes.fromhex(port)) != 2:
+        raise ValueError(f"expected a port of four digits, got {port!r}")
+    return f"{IPv4Address(octets[::-1] if sys.byteorder == 'little' else octets)}:{int.from_bytes(digits)}"

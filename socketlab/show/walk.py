@@ -156,7 +156,7 @@ class _Teller:
         return asked, "by the C library in the client program, for gethostbyname()", [number]
 
     def _arp(self, packet: Packet) -> tuple[str, str, list[str]]:
-        *_ethernet, header = packet.headers()
+        header = next(one for one in packet.headers() if one.name == "ARP")  # Ethernet may be padded
         by = "by the operating system, which needs the hardware address of its neighbour"
         if header.fields["operation"] == "who has":
             return f"ARP: who has {packet.destination}? Tell {packet.source}", by, []
