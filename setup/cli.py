@@ -33,6 +33,11 @@ def ensure_browser(machine: Machine) -> None:
     venv.ensure(machine, "browser")
 
 
+def ensure_fuzz(machine: Machine) -> None:
+    """See to it that atheris is in the virtual environment, where there is one for this machine."""
+    venv.ensure(machine, "fuzz")
+
+
 ITEMS: dict[str, Callable[[Machine], None]] = {
     "engine": engine.ensure,
     "compose": compose.ensure,
@@ -41,6 +46,7 @@ ITEMS: dict[str, Callable[[Machine], None]] = {
     "bench": ensure_bench,
     "report": ensure_report,
     "browser": ensure_browser,
+    "fuzz": ensure_fuzz,
     "netem-kernel": netem_kernel.ensure,
     "test-tools": test_tools.ensure,
 }

@@ -41,6 +41,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         pytest.param([], ["engine", "compose", "base-image", "venv"], id="all"),
         pytest.param(["venv"], ["venv"], id="one"),
         pytest.param(["venv", "bench"], ["venv", "bench"], id="as asked"),
+        pytest.param(["fuzz", "report"], ["fuzz", "report"], id="to fuzz"),
     ],
 )
 def test_ensure(done: list[str], tmp_path: Path, items: list[str], expected: list[str]) -> None:
