@@ -26,7 +26,7 @@ EXPERIMENT = $(call option,COUNT,count) $(call option,SIZE,size) $(call option,R
 .DEFAULT_GOAL := help
 .PHONY: help up down client-udp client-tcp lecture-udp lecture-tcp lecture capture claims report logs doctor \
 	lossy-udp lossy-tcp compare \
-	test test-fast test-kernel lint audit lock bench bench-netem clean distclean ready venv
+	test test-fast test-kernel fuzz lint audit lock bench bench-netem clean distclean ready venv
 
 help: ## This list
 	@awk -F ':.*## ' '/^## / { print "\n" substr($$0, 4) } \
@@ -59,7 +59,7 @@ capture: ready ## Two conversations packet by packet, and a file for Wireshark: 
 claims: venv ## What the lecture says, claim by claim, and what would show it
 	@$(RUN) claims
 
-report: $(if $(FROM),venv,ready) ## The same as one page with pictures, results/report.html; FROM=lecture.json draws an older run again
+report: $(if $(value FROM),venv,ready) ## The same as one page with pictures, results/report.html; FROM=lecture.json draws an older run again
 	@$(SETUP) ensure report
 	@$(RUN) report $(call option,FROM,from) $(call option,SEED,seed) $(call option,ENGINE,engine) $(call option,OUTPUT,output)
 
@@ -94,16 +94,21 @@ distclean: clean ## Remove the base image too
 ## Working on it
 
 test: ready ## Every check and test, with the time of each stage
-	@$(SETUP) ensure test-tools browser
+	@$(SETUP) ensure test-tools browser fuzz
 	@$(STAGES)
 
 test-fast: venv ## What needs no Docker: lint, types, unit and socket tests
-	@$(SETUP) ensure browser
+	@$(SETUP) ensure browser fuzz
 	@$(STAGES) lint types fast
 
 test-kernel: ## A kernel that has netem, beside the model and with its engine: ONLY=jitter JSON=results/kernel.json
 	@$(SETUP) ensure netem-kernel
 	@$(PYTHON) -m tests.kernel $(call option,ONLY,only) $(call option,JSON,json)
+
+fuzz: venv ## Inputs that nobody would type, guided by coverage: TARGET="spec capture" EXECUTIONS=100000 SECONDS=60 SEED=1
+	@$(SETUP) ensure fuzz report
+	@.venv/bin/python -m tests.fuzz $(call each,TARGET) $(call option,EXECUTIONS,executions) \
+		$(call option,SECONDS,seconds) $(call option,SEED,seed) $(call option,JSON,json)
 
 lint: venv ## Style and types alone
 	@$(SETUP) ensure browser
@@ -113,7 +118,7 @@ audit: ## Whether a package that we install has a known hole: asks the internet,
 	@$(SETUP) audit
 
 lock: ## What is installed, made anew from pyproject.toml: requirements/; UPGRADE=1 takes the newest versions
-	@$(SETUP) lock $(if $(UPGRADE),--upgrade)
+	@$(SETUP) lock $(if $(value UPGRADE),--upgrade)
 
 bench: venv ## Our servers beside others, in one run: ROUNDS=5 ONLY=udp,tcp-kept JSON=results/bench.json
 	@$(SETUP) ensure bench

@@ -19,7 +19,7 @@ STAGES: dict[str, list[list[str]]] = {
         [sys.executable, "-m", "tests.scan"],
     ],
     "types": [[sys.executable, "-m", "mypy"]],
-    "fast": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/unit", "tests/socket"]],
+    "fast": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/unit", "tests/socket", "tests/fuzz"]],
     "bench": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/bench"]],
     "browser": [[*PYTEST, "tests/browser"]],
     "impairment": [[*PYTEST, "--numprocesses=4", "--dist=worksteal", "tests/impairment"]],
