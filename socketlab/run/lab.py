@@ -321,16 +321,16 @@ class Lab:
             "lab.remote",
         ]
 
-    def client_host_command(self, *, administrator: bool = False) -> list[str]:
+    def client_host_command(self, *, privilege: str = "") -> list[str]:
         """Return the command that makes a client host and operates it, until its input ends.
 
         Args:
-            administrator: its programs may change how its own network behaves, and nothing else: one
-                capability more than those of the other hosts.
+            privilege: a capability that its programs have, and no other host's: with NET_ADMIN they may
+                change how its own network behaves, with NET_RAW write packets by themselves.
         """
-        privilege = ("--cap-add", "NET_ADMIN", "--user", "0:0") if administrator else ()
+        more = ("--cap-add", privilege, "--user", "0:0") if privilege else ()
         return self.compose(
-            "--progress", "quiet", "run", "--rm", "--no-TTY", "--no-deps", *privilege, "client", "remote",
+            "--progress", "quiet", "run", "--rm", "--no-TTY", "--no-deps", *more, "client", "remote",
         )  # fmt: skip
 
     def capture_host_command(self, container: str, *, inside: bool) -> list[str]:

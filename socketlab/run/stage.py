@@ -284,7 +284,7 @@ def on_docker(project: str, engine: Engine = Engine.AUTO, seed: int = 1) -> Iter
         @cache
         def administrator() -> Host:
             """Return a client host of its own, made when it is wanted first; it stays until the end."""
-            made = Host("administrator", lab.client_host_command(administrator=True), environment)
+            made = Host("administrator", lab.client_host_command(privilege="NET_ADMIN"), environment)
             todo.callback(made.close)
             return made
 

@@ -1,0 +1,150 @@
+"""The part of docs/reliability.md about load, written from the figures: `python -m tests.load.page`."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from socketlab.run.lab import ROOT
+from tests.load.__main__ import MARKS, SOAK, VERSION
+from tests.load.attacks import ATTACKS, KINDS, Outcome
+from tests.load.soak import CLASS, EACH_S
+
+FIGURES = ROOT / "docs" / "data" / "load.json"
+PAGE = ROOT / "docs" / "reliability.md"
+BEGIN = "<!-- From here on written by `python -m tests.load.page`, from data/load.json. -->"
+END = "<!-- Up to here. (load) -->"
+MIB = 2**20
+
+
+def section(told: Mapping[str, Any]) -> str:
+    """Return the part of the page, from the document of the figures.
+
+    Raises:
+        ValueError: it is a document of another version, or lacks an attack.
+    """
+    found = {one["key"]: one for one in told["attacks"]}
+    if told["version"] != VERSION or ATTACKS.keys() - found.keys() or not told[SOAK]:
+        raise ValueError(f"expected version {VERSION} with all attacks: run make load JSON={FIGURES.name}")
+    made = told["made"]
+    outcomes = [Outcome(one["outcome"]) for one in [*found.values(), told[SOAK]]]
+    counts = ", ".join(f"{outcomes.count(one)} {one}" for one in Outcome if one in outcomes)
+    return "\n".join(
+        [
+            BEGIN,
+            "",
+            f"**{len(outcomes)} attacks: {counts}** ({made['system']}, kernel {made['kernel']}, {made['engine']}, "
+            f"{made['cpus']} CPUs, Python {made['python']}; {made['at'][:10]}; {made['took_s']:.0f} s).",
+            "",
+            "| attack | outcome | memory before, at most, after | descriptors | UDP | TCP, kept | TCP, new |",
+            "|---|---|---|---|---|---|---|",
+            *(row(found[key]) for key in ATTACKS),
+            "",
+            "UDP and TCP: the median time to an answer of an honest client alone, then beside the attack, and how "
+            "many of its questions were answered beside it.",
+            "",
+            "What did not hold, or was not measured:",
+            "",
+            *(list(failures([*found.values(), told[SOAK] | {"key": SOAK}])) or ["- nothing"]),
+            "",
+            "What was seen in each:",
+            "",
+            *(line for key in ATTACKS for line in details(found[key])),
+            "",
+            *soaked(told[SOAK]),
+            "",
+            END,
+        ]
+    )
+
+
+def row(one: Mapping[str, Any]) -> str:
+    """Return an attack's row of the table."""
+    words = [f"`{one['key']}`: {one['what']}", MARKS[Outcome(one["outcome"])]]
+    if "seen" not in one:
+        return "| " + " | ".join([*words, *[""] * (2 + len(KINDS))]) + " |"
+    seen = one["seen"]
+    sizes = (
+        seen["before"]["resident"],
+        max(sample["resident"] for sample in seen["during"]),
+        seen["after"]["resident"],
+    )
+    words.append(", ".join(f"{size / MIB:.1f}" for size in sizes) + " MiB")
+    most = max(sample["descriptors"] for sample in seen["during"])
+    words.append(f"{seen['before']['descriptors']}, {most:,}, {seen['after']['descriptors']}")
+    for kind in KINDS:
+        if kind not in seen["beside"]:
+            words.append("")
+            continue
+        alone, beside = seen["alone"][kind], seen["beside"][kind]
+        if beside["median_ms"] is None:
+            words.append(f"{alone['median_ms']:.2f} ms; none of {beside['asked']:,} answered")
+        else:
+            words.append(
+                f"{alone['median_ms']:.2f}, {beside['median_ms']:.2f} ms "
+                f"({beside['median_ms'] / alone['median_ms']:.1f}×), {beside['answered']:,} of {beside['asked']:,}"
+            )
+    return "| " + " | ".join(words) + " |"
+
+
+def failures(several: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    """Return what did not hold, or was not measured."""
+    for one in several:
+        if "why" in one:
+            yield f"- `{one['key']}` could not be measured: {one['why']}"
+        for check in one.get("checks", ()):
+            if not check["holds"]:
+                yield f"- `{one['key']}`: {check['statement']}: {check['seen']}"
+
+
+def details(one: Mapping[str, Any]) -> Iterable[str]:
+    """Return what was seen of an attack beside what is in the table."""
+    own = [check for check in one.get("checks", ()) if not check["statement"].startswith("an honest client")]
+    said = "; ".join(f"{check['statement']}: {check['seen']}" for check in own)
+    yield f"- `{one['key']}`: {said or 'nothing'}"
+
+
+def soaked(soak: Mapping[str, Any]) -> list[str]:
+    """Return what is to be said of the soak."""
+    if "answered" not in soak:
+        return [f"The soak could not be measured: {soak['why']}"]
+
+    def told(name: str, unit: str, size: int) -> str:
+        slope = {key: value / size for key, value in soak["slopes"][name].items()}
+        return f"{slope['per_hour']:+.2f} {unit} an hour ({slope['low']:+.2f} to {slope['high']:+.2f})"
+
+    return [
+        f"**The soak**: {soak['answered']:,} questions answered in {soak['seconds']:g} s, {soak['lost']:,} datagrams "
+        f"lost. It is *not* an hour: what needs time to show, not traffic, it does not show. As traffic it is "
+        f"{soak['hours_of_a_class']:.1f} hours of a class of {CLASS} in which each types a line every {EACH_S:g} s "
+        f"({CLASS / EACH_S * 3600:,.0f} an hour). Lines by least squares through {len(soak['samples'])} samples, with "
+        "their 95 % intervals (as if the samples' errors were independent, which makes them too narrow if anything): "
+        f"the server's memory {told('resident', 'MiB', MIB)}, its host's {told('host', 'MiB', MIB)}, its descriptors "
+        f"{told('descriptors', 'of them', 1)}. "
+        + "; ".join(f"{check['statement']}: {check['seen']}" for check in soak["checks"])
+        + ".",
+    ]
+
+
+def page(before: str, told: Mapping[str, Any]) -> str:
+    """Return the whole page with the part written anew.
+
+    Raises:
+        ValueError: the page has no place for it.
+    """
+    head, begin, rest = before.partition(BEGIN)
+    _old, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"expected the lines {BEGIN!r} and {END!r} in {PAGE.name}")
+    return head + section(told) + tail
+
+
+def main() -> int:
+    """Write it."""
+    told = json.loads(FIGURES.read_text(encoding="utf-8"))
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), told), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

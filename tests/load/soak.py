@@ -1,0 +1,86 @@
+"""The soak: steady traffic, far denser than a class makes it, and whether anything grows."""
+
+from dataclasses import asdict
+
+from socketlab.errors import LabError, TraceError
+from socketlab.run.remote import Program
+from socketlab.run.stage import PORT
+from tests.load import measure
+from tests.load.attacks import IN_FORCE_S, Arena, Check, Figures, Outcome, drained, mb, outcome, still_runs
+from tests.load.measure import Sample, Watch
+
+CLIENTS = 8  # of each kind, on each of two hosts
+CLASS, EACH_S = 30, 5.0  # students, and seconds in which one types a line: the lecture's pace
+FLAT = 0.05
+
+
+def carried_out(here: Arena, server: Program, seconds: float) -> tuple[Figures, list[Check], list[Sample]]:
+    """Keep the server busy for so long, and look at it meanwhile."""
+    hosts, watch = here.attackers(2), Watch(server)
+    drained(here.stage.server)
+    before = watch.look()
+    running = [here.begin(host, "steady", here.stage.server.address, PORT, CLIENTS) for host in hosts]
+    try:
+        for program in running:
+            program.wait_for("ready", IN_FORCE_S)
+        with watch.looking():
+            here.honest(seconds)  # they keep the time
+        for program in running:
+            program.type("\n")
+        counted = [measure.finished(program, IN_FORCE_S) for program in running]
+    finally:
+        for program in running:
+            program.kill()
+    after = measure.settled(watch, before)
+    answered = sum(one[kind] for one in counted for kind in ("udp", "kept", "new"))
+    wrong, lost = (sum(one[name] for one in counted) for name in ("wrong", "lost"))
+    if not answered:
+        raise TraceError("nobody was answered: this was no soak")
+    times = [sample.at_s for sample in watch.samples]
+    slopes = {
+        name: measure.slope(times, [float(getattr(sample, name)) for sample in watch.samples])
+        for name in ("resident", "host", "descriptors")
+    }
+    first, peak = watch.samples[0].resident, max(sample.resident for sample in watch.samples)
+    descriptors = [sample.descriptors for sample in watch.samples]
+    hours = answered / (CLASS / EACH_S * 3600)
+    figures = {
+        "seconds": seconds,
+        "answered": answered,
+        "lost": lost,
+        "hours_of_a_class": hours,
+        "counted": counted,
+        "slopes": {name: asdict(one) for name, one in slopes.items()},
+    }
+    return (
+        figures,
+        [
+            still_runs(server),
+            Check("each answer is right", wrong == 0, f"{wrong} of {answered:,} wrong"),
+            Check(
+                f"the server's memory is flat, within {FLAT:.0%}",
+                peak <= first * (1 + FLAT),
+                f"{mb(first)} in the beginning, at most {mb(peak)}",
+            ),
+            Check(
+                "no descriptor is left",
+                after.descriptors <= before.descriptors,
+                f"{before.descriptors} before, {min(descriptors)} to {max(descriptors)} meanwhile, "
+                f"{after.descriptors} after",
+            ),
+        ],
+        watch.samples,
+    )
+
+
+def told(here: Arena, server: Program, seconds: float) -> Figures:
+    """Carry it out, and return all of it as data."""
+    try:
+        figures, checks, samples = carried_out(here, server, seconds)
+    except LabError as error:
+        return {"outcome": Outcome.UNMEASURED, "why": str(error)}
+    return figures | {
+        "outcome": outcome(checks),
+        "checks": [asdict(check) for check in checks],
+        "samples": [asdict(sample) for sample in samples],
+    }
