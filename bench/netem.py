@@ -33,6 +33,7 @@ from bench.report import OURS, document, table
 from bench.samples import Settings
 from bench.servers import ROOT
 from bench.stats import AtLeast, AtMost, Row, Sample
+from socketlab.run import leases
 
 ROUNDS = Settings(rounds=3, rate_s=1.0, second_tries=9)
 QUICK = replace(ROUNDS, rounds=1, rate_s=0.3, second_tries=0)
@@ -440,7 +441,7 @@ def measure(chosen: Sequence[Experiment[Bench, OnCable]], settings: Settings, de
     try:
         with (
             tempfile.TemporaryDirectory(prefix="bench-") as directory,
-            joined(f"bench-{os.getpid()}", Host) as (near, far),
+            joined(leases.take(), Host) as (near, far),
         ):
             bench = Bench(build(Path(directory), "path")["path"], cores, settings, near, far)
             paths = catalogue(near)

@@ -17,6 +17,7 @@ from socketlab.errors import EngineError, LabError
 from socketlab.observe import trace
 from socketlab.observe.words import printable
 from socketlab.run.lab import PROJECT, Lab, projects
+from socketlab.run.reaper import reap
 from socketlab.show import files, report
 
 INTERRUPTED = 130
@@ -143,6 +144,8 @@ def logs(project: ProjectOption = PROJECT) -> None:
 @app.command()
 def clean() -> None:
     """Remove every lab on this engine, and the images of its hosts."""
+    for thing in reap():
+        typer.echo(f"removed the {thing}, which a killed run has left")
     for project in projects():
         with closing(Lab(project)) as lab:
             lab.stop()

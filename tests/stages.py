@@ -3,12 +3,14 @@
     python -m tests.stages [STAGE ...]        no stage: all of them
 
 All stages run, also after one that failed: a developer wants to see all that is broken. Then the exit code
-is 1.
+is 1. In the end nothing of them may be left on this machine (`tests/cleanliness.py`).
 """
 
 import subprocess
 import sys
 import time
+
+from tests import cleanliness
 
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=3"]
 
@@ -29,6 +31,8 @@ STAGES: dict[str, list[list[str]]] = {
     "claims": [[*PYTEST, "--numprocesses=6", "--dist=worksteal", "tests/claims"]],
     # All of them look at one lab, and making that is what takes the time.
     "security": [[*PYTEST, "tests/security"]],
+    # Alone: it takes all of the machine.
+    "load": [[*PYTEST, "tests/load"]],
 }
 
 
@@ -38,12 +42,27 @@ def main() -> int:
     if unknown := [name for name in names if name not in STAGES]:
         print(f"stages: expected some of {', '.join(STAGES)}, got {', '.join(unknown)}", file=sys.stderr)
         return 2
+    for line in cleanliness.reap():
+        print(line, flush=True)
+    run = cleanliness.Run()
     rows = []
-    for name in names:
-        print(f"--- {name}", flush=True)
+    try:
+        before = cleanliness.look(run)
+        for name in names:
+            print(f"--- {name}", flush=True)
+            begun = time.monotonic()
+            codes = [
+                subprocess.run(command, check=False, env=run.environment).returncode
+                for command in STAGES[name]
+            ]
+            rows.append((name, time.monotonic() - begun, not any(codes)))
+        print("--- cleanliness", flush=True)
         begun = time.monotonic()
-        codes = [subprocess.run(command, check=False).returncode for command in STAGES[name]]
-        rows.append((name, time.monotonic() - begun, not any(codes)))
+        left, others = cleanliness.told(before, cleanliness.look(run))
+        print("\n".join([*left, *others]))
+        rows.append(("cleanliness", time.monotonic() - begun, not left))
+    finally:
+        cleanliness.close(run)
     print("---")
     for name, took_s, passed in rows:
         print(f"{name:<12} {took_s:6.1f} s  {'passed' if passed else 'FAILED'}")

@@ -14,7 +14,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +28,7 @@ from requests.exceptions import RequestException
 from socketlab.describe.scenario import Conversation, Engine, ServerProgram
 from socketlab.errors import EngineError, TraceError
 from socketlab.observe.words import printable
+from socketlab.run import leases
 from socketlab.run.source import digest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -35,6 +38,8 @@ SOURCE_LABEL = "org.socketlab.source"  # a digest of what it was made from, on t
 # Only containers that Compose made have this. The project's and the service's name do not tell them apart: an
 # image that Compose built hands these on to whatever is run from it, by whomever.
 MADE_BY_COMPOSE = "com.docker.compose.container-number"
+PROJECT_LABEL = "com.docker.compose.project"
+TEST_LABEL = "org.socketlab.test"  # on what tests make beside a lab: the name that it was made under
 ROLES = ("server", "client", "netem", "capture")
 
 HEALTHY_WITHIN_S = 20.0
@@ -349,6 +354,11 @@ class Lab:
             "remote",
         ]
 
+    def limit_processor(self, container: str) -> None:
+        """Leave a host only the processor time that no other host wants."""
+        with engine_errors("limit what a host may take of the processors"):
+            self._docker.containers.get(container).update(cpu_shares=2)  # the least there is
+
     # --- experiments
 
     def start_impaired(self, engine: Engine) -> None:
@@ -565,3 +575,71 @@ def projects() -> list[str]:
             )
         }
     return sorted(found - {""})
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something on the engine.
+
+    Attributes:
+        kind: "container", "network" or "image".
+        name: its name, or short id.
+        test: the name that a test has made it under; nothing: it is no test's.
+    """
+
+    kind: str
+    name: str
+    test: str
+    remove: Callable[[], object] = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+def things(client: docker.DockerClient) -> list[Thing]:
+    """Return all containers, networks and images of an engine, in the order in which they can be removed."""
+    found = []
+    for container in client.containers.list(all=True, ignore_removed=True):
+        labels = container.labels
+        # Compose's label of the project alone says nothing: see MADE_BY_COMPOSE.
+        made_for = labels.get(PROJECT_LABEL, "") if ROLE_LABEL in labels and MADE_BY_COMPOSE in labels else ""
+        test = _test(labels.get(TEST_LABEL, made_for))
+        found.append(Thing("container", str(container.name), test, partial(container.remove, force=True)))
+    for network in client.networks.list():
+        labels = network.attrs.get("Labels") or {}
+        test = _test(labels.get(TEST_LABEL, labels.get(PROJECT_LABEL, "")))
+        found.append(Thing("network", str(network.name), test, network.remove))
+    for image in client.images.list():
+        for name in image.tags or [str(image.short_id)]:
+            removing = partial(client.images.remove, name)
+            found.append(Thing("image", name, _test(name.partition("/")[0]), removing))
+    return found
+
+
+def _test(name: str) -> str:
+    return name if leases.NAME.fullmatch(name) else ""
+
+
+@contextmanager
+def looking_at_engine(doing: str) -> Iterator[docker.DockerClient]:
+    """Connect to the engine, in the body of the `with`."""
+    with engine_errors(doing), closing(docker.DockerClient(base_url=endpoint())) as client:
+        yield client
+
+
+def names_on_engine() -> set[str]:
+    """Return the names of tests that something is there of."""
+    with looking_at_engine("list what tests have left") as client:
+        return {thing.test for thing in things(client)} - {""}
+
+
+def remove_test(name: str) -> list[str]:
+    """Remove all that was made under a test's name; return what that was."""
+    removed = []
+    with looking_at_engine(f"remove what is left of {name}") as client:
+        for thing in things(client):
+            if thing.test == name:
+                with suppress(NotFound):  # a container that removes itself when it ends
+                    thing.remove()
+                removed.append(str(thing))
+    return removed

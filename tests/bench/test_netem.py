@@ -11,6 +11,7 @@ import pytest
 from bench.build import build
 from bench.hosts import Host, joined, unusable
 from bench.netem import EXPERIMENTS, _tcset_options, parse
+from socketlab.run import leases
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,7 +41,7 @@ def test_a_spec_is_told_to_tcset_without_what_it_does_not_know() -> None:
 )
 def test_the_load_counts_what_arrives_and_measures_how_long_it_takes(tmp_path: Path) -> None:
     load = build(tmp_path, "path")["path"]
-    with joined(f"bench-{os.getpid()}", Host) as (near, far):
+    with joined(leases.take(), Host) as (near, far):
 
         def run(kind: str, *options: str) -> dict[str, float]:
             command = [str(load), kind, near.path, far.path, far.address, "0.2", *options]
@@ -66,7 +67,7 @@ def test_the_load_counts_what_arrives_and_measures_how_long_it_takes(tmp_path: P
     sys.platform != "linux" or os.geteuid() != 0, reason="hosts as namespaces need Linux and root"
 )
 def test_all_is_measured_in_a_short_run(tmp_path: Path) -> None:
-    with joined(f"bench-{os.getpid()}", Host) as (near, _far):
+    with joined(leases.take(), Host) as (near, _far):
         if reason := unusable(near):
             pytest.skip(f"the engine cannot work here: {reason}")
     destination = tmp_path / "bench.json"

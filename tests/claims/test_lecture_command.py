@@ -1,7 +1,6 @@
 """The command `socketlab lecture` as a user runs it: what it prints and writes, and what it leaves."""
 
 import json
-import secrets
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from socketlab.run import leases
 from socketlab.run.lab import ROOT, endpoint
 
 PATIENCE_S = 60.0
@@ -19,7 +19,7 @@ PATIENCE_S = 60.0
 @pytest.fixture
 def project() -> str:
     """A name that no other run has."""
-    return f"socketlab-test-{secrets.token_hex(4)}"
+    return leases.take()
 
 
 @pytest.fixture(scope="module")

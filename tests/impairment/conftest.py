@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bench.hosts import joined, unusable
+from socketlab.run import leases
 from tests.impairment.hosts import EngineProcess, Host
 
 
@@ -19,7 +20,7 @@ def hosts() -> Iterator[tuple[Host, Host]]:
         pytest.skip("network namespaces need root")
     if shutil.which("ip") is None:
         pytest.skip("network namespaces need the command ip (package iproute2)")
-    with joined(f"netem-{os.getpid()}", Host) as (near, far):
+    with joined(leases.take(), Host) as (near, far):
         if reason := unusable(near):
             pytest.skip(f"the engine cannot work here: {reason}")
         yield near, far

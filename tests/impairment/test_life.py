@@ -1,6 +1,5 @@
 """The engine's beginnings and ends, gentle and not: what it leaves behind, and what it finds."""
 
-import os
 import signal
 import sys
 import threading
@@ -14,6 +13,7 @@ from link import Link
 
 from bench.errors import ServerFaultError
 from bench.hosts import ROOT, ip, joined
+from socketlab.run import leases
 from tests.impairment.hosts import PORT, EngineProcess, Host, arrivals, reaches, send
 
 Start = Callable[[], EngineProcess]
@@ -159,7 +159,7 @@ def test_it_works_where_connections_are_tracked(variant: str) -> None:
     # As in a container of Docker, whose name server is reached by address translation.
     rule = "-A OUTPUT -d 127.0.0.11/32 -p udp --dport 53 -j DNAT --to-destination 127.0.0.11:35001"
     translation = f"*nat\n{rule}\nCOMMIT\n"
-    with joined(f"netem-{os.getpid()}-{variant}", Host) as (near, far), ExitStack() as stack:
+    with joined(leases.take(), Host) as (near, far), ExitStack() as stack:
         near.run(f"iptables-{variant}-restore", "--noflush", text=translation)
         engine = EngineProcess(near)
         stack.callback(engine.close)

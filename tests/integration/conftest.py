@@ -1,6 +1,5 @@
 """A lab of its own for these tests: removed whatever happens, its log shown with each failure."""
 
-import secrets
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,6 +8,7 @@ import docker
 import pytest
 from pytest_docker.plugin import Services
 
+from socketlab.run import leases
 from socketlab.run.lab import ROOT, Lab, endpoint
 from tests.integration.command import Command
 from tests.integration.hosts import Hosts
@@ -23,7 +23,7 @@ def docker_compose_file() -> str:
 @pytest.fixture(scope="session")
 def docker_compose_project_name() -> str:
     """A name that no other run has, also not one beside this."""
-    return f"socketlab-test-{secrets.token_hex(4)}"
+    return leases.take()
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +60,7 @@ def lab(request: pytest.FixtureRequest, docker_compose_project_name: str) -> Lab
 @pytest.fixture
 def own_lab() -> Iterator[Lab]:
     """A lab for one test that stops, starts or breaks it. Not started yet."""
-    lab = Lab(f"socketlab-test-{secrets.token_hex(4)}")
+    lab = Lab(leases.take())
     try:
         yield lab
     finally:
@@ -73,7 +73,7 @@ def experiments(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Command]:
     """The commands, on a lab for the tests of this file."""
-    lab = Lab(f"socketlab-test-{secrets.token_hex(4)}")
+    lab = Lab(leases.take())
     with closing(lab):
         try:
             yield Command(lab, tmp_path_factory.mktemp("results"))

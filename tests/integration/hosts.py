@@ -1,7 +1,6 @@
 """Hosts for programs that are not the lab's own: containers of its image, on any network."""
 
 import io
-import secrets
 import tarfile
 import time
 from pathlib import Path
@@ -10,7 +9,8 @@ import docker
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-from socketlab.run.lab import Lab
+from socketlab.run import leases
+from socketlab.run.lab import TEST_LABEL, Lab
 
 IMAGE = "socketlab/client"
 
@@ -20,12 +20,14 @@ class Hosts:
 
     def __init__(self, engine: docker.DockerClient) -> None:
         self._engine = engine
+        self._name = leases.take()
         self._containers: list[Container] = []
         self._networks: list[Network] = []
 
     def network(self) -> str:
         """Return the name of a new network with no way out."""
-        network = self._engine.networks.create(f"socketlab-test-{secrets.token_hex(4)}", internal=True)
+        name = leases.take()
+        network = self._engine.networks.create(name, internal=True, labels={TEST_LABEL: name})
         self._networks.append(network)
         return str(network.name)
 
@@ -42,6 +44,7 @@ class Hosts:
             IMAGE,
             command,
             entrypoint="",
+            labels={TEST_LABEL: self._name},
             networking_config=self._engine.api.create_networking_config({network: endpoint}),  # type: ignore[arg-type]  # the stubs are wrong: it is a mapping by network
             host_config=self._engine.api.create_host_config(init=True, cap_drop=["ALL"], mem_limit="64m"),
         )

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import secrets
 import shlex
 import shutil
 import signal
@@ -23,6 +22,7 @@ from socketlab.analyse.journeys import Outcome, journeys
 from socketlab.describe.scenario import Conversation, Protocol
 from socketlab.errors import EngineError, TraceError
 from socketlab.observe.packets import Packet, packets
+from socketlab.run import leases
 from socketlab.run.lab import ROOT, Lab
 from socketlab.run.recording import wait_until_quiet
 from socketlab.run.remote import Host, named
@@ -35,7 +35,7 @@ NET_ADMIN, NET_RAW = 1 << 12, 1 << 13  # <linux/capability.h>
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     """The hosts, for the tests of this file."""
-    with on_docker(f"socketlab-test-{secrets.token_hex(4)}") as made:
+    with on_docker(leases.take()) as made:
         yield made
 
 
@@ -424,7 +424,7 @@ def left_of(engine: docker.DockerClient, project: str) -> list[str]:
 
 @pytest.fixture
 def project(engine: docker.DockerClient) -> Iterator[str]:
-    name = f"socketlab-test-{secrets.token_hex(4)}"
+    name = leases.take()
     yield name
     assert left_of(engine, name) == []
 

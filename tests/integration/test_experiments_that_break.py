@@ -1,7 +1,6 @@
 """Experiments that are disturbed, or that cannot be done: they say so, and leave the network clean."""
 
 import re
-import secrets
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from typing import cast
 import docker
 import pytest
 
+from socketlab.run import leases
 from socketlab.run.lab import ROOT, Lab
 from tests.integration.command import Command, numbers
 
@@ -117,7 +117,7 @@ def test_engine_that_is_not_there_is_refused_in_one_line_and_its_sidecar_removed
 
 
 def test_wrong_word_is_refused_before_anything_is_touched() -> None:
-    untouched = Lab(f"socketlab-test-{secrets.token_hex(4)}")
+    untouched = Lab(leases.take())
     with closing(untouched):
         done = subprocess.run(
             [sys.executable, "-m", "socketlab", "lossy-udp", "--loss", "x", "--project", untouched.project],

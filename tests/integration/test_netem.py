@@ -5,7 +5,6 @@ What is in the network's namespace is looked up there by a container of its own,
 
 import json
 import re
-import secrets
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ import pytest
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
+from socketlab.run import leases
 from socketlab.run.lab import ROLES, ROOT, Lab
 from tests.integration.hosts import Hosts
 
@@ -127,7 +127,7 @@ class Sidecar:
 @pytest.fixture(scope="module", autouse=True)
 def image() -> None:
     """The sidecar's image, built."""
-    with closing(Lab(f"socketlab-test-{secrets.token_hex(4)}")) as lab:
+    with closing(Lab(leases.take())) as lab:
         lab.build(COMPOSE_PROFILES="impaired")
 
 
@@ -141,7 +141,7 @@ def fresh(own_lab: Lab, engine: docker.DockerClient) -> Sidecar:
 @pytest.fixture(scope="module")
 def shared(engine: docker.DockerClient) -> Iterator[Sidecar]:
     """One sidecar for all tests that only ask or change it: each sets what it needs."""
-    lab = Lab(f"socketlab-test-{secrets.token_hex(4)}")
+    lab = Lab(leases.take())
     try:
         lab.start()
         sidecar = Sidecar(lab, engine)
@@ -516,7 +516,7 @@ def attach(engine: docker.DockerClient) -> Iterator[Attach]:
 @pytest.fixture(scope="module")
 def unimpaired(engine: docker.DockerClient) -> Iterator[Sidecar]:
     """A lab with a server and no sidecar; its network is the same at the end."""
-    lab = Lab(f"socketlab-test-{secrets.token_hex(4)}")
+    lab = Lab(leases.take())
     try:
         lab.start()
         sidecar = Sidecar(lab, engine)

@@ -8,7 +8,6 @@ Exit status: 0 all held; 1 one was broken; 3 one could not be measured here, and
 import argparse
 import json
 import platform
-import secrets
 import signal
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from bench.__main__ import INTERRUPTED, UNMEASURED, _interrupt
 from socketlab.errors import LabError
+from socketlab.run import leases
 from socketlab.show import files
 from tests.load import attacks, soak
 from tests.load.attacks import ATTACKS, Figures, Outcome
@@ -61,7 +61,7 @@ def show(name: str, found: Figures) -> None:
 def run(options: argparse.Namespace) -> Figures:
     """Carry out what is wanted, and return all of it."""
     begun_s = time.monotonic()
-    with attacks.arena(f"socketlab-test-{secrets.token_hex(4)}") as here, attacks.serving(here) as server:
+    with attacks.arena(leases.take()) as here, attacks.serving(here) as server:
         found: Figures = {
             "version": VERSION,
             "made": {

@@ -41,7 +41,7 @@ Address = tuple[str, int]
 Figures = dict[str, Any]
 
 PAUSE_S = 0.01  # of an honest client, between two questions
-LOST_S = 0.5  # an answer over UDP that is so late counts as lost
+LOST_S = 0.25  # an answer over UDP that is so late counts as lost
 STUCK_S = 5.0  # the same over TCP, where nothing may be lost
 BATCH = 64  # datagrams a system call
 LINE = b"to be or not to be, that is the question\n"

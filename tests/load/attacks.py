@@ -26,7 +26,10 @@ LIMIT_BYTES = 256 << 20  # of the server's host: compose.yaml
 FLAT = 0.05
 SLOWER = 3.0  # times: the honest clients' median
 IN_FORCE_S = 90.0  # 10,000 connections take their time
+# Of the server, else 300: what is left of a connection whose end got lost is closed in time to be seen.
+IDLE_S = 30
 DRAINED_S = 20.0
+SUSTAINED = 0.4  # of a flood's datagrams find no room, or it was none
 CROWD = 9_990  # of 10,000: the rest is for honest clients
 
 Figures = dict[str, Any]
@@ -75,6 +78,7 @@ class Seen:
     """What was seen of an attack.
 
     Attributes:
+        wanted: the attackers' numbers together: of connections, where they are that.
         before, after: the server, before it and when all have left.
         during: samples.
         alone, beside: the honest clients' figures, undisturbed and under attack, by kind.
@@ -84,6 +88,7 @@ class Seen:
         states: of the server's TCP sockets, in the middle of it.
     """
 
+    wanted: int
     before: Sample
     alone: Mapping[str, Figures]
     during: Sequence[Sample] = ()
@@ -132,6 +137,10 @@ class Arena:
     def _host(self, command: Sequence[str]) -> Host:
         host = Host("attacker", command, self.lab.environment(LOG_FORMAT="text"))
         self.todo.callback(host.close)
+        # On a network an attacker has a processor of its own. Here it gets what the others leave: else it
+        # would take the honest clients' and the server's, which no server can do anything about.
+        container = str(host.function("socket", "gethostname"))
+        self.lab.limit_processor(container)
         return host
 
     def begin(self, host: Host, *arguments: object) -> Program:
@@ -165,7 +174,7 @@ def serving(here: Arena) -> Iterator[Program]:
     It is `--quiet`, as in the benchmark: a journal is written for whoever reads it, and who reads it here
     would take the processor from what is measured.
     """
-    with here.stage.serve(ServerProgram.CONCURRENT, "--quiet") as server:
+    with here.stage.serve(ServerProgram.CONCURRENT, "--quiet", "--idle-timeout", str(IDLE_S)) as server:
         for kind, number in (("oversize", 400), ("endless", 8), ("steady", 16)):
             warm = here.begin(here.stage.other, kind, here.stage.server.address, PORT, number)
             warm.wait_for("ready")
@@ -193,7 +202,8 @@ def carried_out(here: Arena, server: Program, attack: Attack, seconds: float) ->
     hosts = here.raw() if attack.key == "half-open" else here.attackers(len(attack.attackers))
     host, watch = here.stage.server, Watch(server)
     drained(host)
-    seen = Seen(watch.look(), here.honest(max(seconds / 2, 1), attack.honest))
+    wanted = sum(number for _kind, number in attack.attackers)
+    seen = Seen(wanted, watch.look(), here.honest(max(seconds / 2, 0.5), attack.honest))
     counted, dropped = measure.counters(host), measure.dropped_at_socket(host, PORT)
     running = [
         here.begin(one, kind, host.address, PORT, number)
@@ -298,8 +308,11 @@ def judge_flood(seen: Seen) -> list[Check]:
     sent = seen.total("sent") + seen.beside["udp"]["asked"]
     dropped, link = seen.count("UdpRcvbufErrors"), seen.count("LinkRxDropped")
     received, answered = seen.count("UdpInDatagrams"), seen.count("UdpOutDatagrams")
-    if not dropped:
-        raise TraceError(f"the server took all of the {sent:,} datagrams: this was no flood")
+    if not dropped or dropped < SUSTAINED * sent:
+        # Its queue was not full all the time, then: that it answers fast says nothing.
+        raise TraceError(
+            f"the server took {received:,} of {sent:,} datagrams: this was no flood, is this machine so busy?"
+        )
     return [
         Check("it keeps answering", answered > 0, f"{answered:,} answers"),
         Check(
@@ -317,10 +330,7 @@ def judge_flood(seen: Seen) -> list[Check]:
 
 def judge_connections(seen: Seen) -> list[Check]:
     """All of them connected at once, all answered, before and after."""
-    wanted, answered = (
-        sum(number for _kind, number in ATTACKS["connections"].attackers),
-        seen.total("answered"),
-    )
+    wanted, answered = seen.wanted, seen.total("answered")
     again = seen.total("answered again")
     return [
         Check("all are connected at once, and answered", answered == wanted, f"{answered:,} of {wanted:,}"),
@@ -331,7 +341,7 @@ def judge_connections(seen: Seen) -> list[Check]:
 def judge_full(seen: Seen) -> list[Check]:
     """Who is too many is told so."""
     answered, refused = seen.total("answered"), seen.total("refused")
-    asked = sum(number for _kind, number in ATTACKS["too-many"].attackers)
+    asked = seen.wanted
     return [
         Check(
             "who is over the limit is told so, in words",
@@ -343,7 +353,7 @@ def judge_full(seen: Seen) -> list[Check]:
 
 def judge_writers(seen: Seen) -> list[Check]:
     """Each gets its bytes as slowly as it sends them."""
-    number = sum(number for _kind, number in ATTACKS["slow-writers"].attackers)
+    number = seen.wanted
     return [
         Check(
             "each byte is answered",
@@ -431,8 +441,6 @@ ATTACKS = {
                "a second", judge_readers, flat=False),
         Attack("slow-writers", [("slow_writers", 500)], "500 clients that send a byte a second",
                judge_writers, flat=False),
-        Attack("half-open", [("half_open", 2000)], "2,000 connections a second that are never completed, "
-               "in the name of hosts that do not exist", judge_half_open),
         Attack("storm", [("storm", 50)] * 2, "connect and close, as fast as two hosts can", judge_storm,
                flat=False),
         Attack("longest", [("oversize", 500)], "500 datagrams a second of 65,507 bytes; half of them grow in "
@@ -440,6 +448,9 @@ ATTACKS = {
         Attack("endless", [("endless", 20)], "20 lines without an end", judge_endless),
         Attack("junk", [("junk", 2000)], "2,000 datagrams a second of spoilt questions to a name server",
                judge_junk),
+        # The last: what it leaves at the system goes after a minute, and changes how connections are made.
+        Attack("half-open", [("half_open", 2000)], "2,000 connections a second that are never completed, "
+               "in the name of hosts that do not exist", judge_half_open),
     )
 }  # fmt: skip
 

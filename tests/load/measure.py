@@ -1,11 +1,13 @@
 """What is seen of the server while it is attacked: its memory, its descriptors, what its kernel counts."""
 
 import json
+import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from statistics import mean
 from typing import Any
 
 from socketlab.errors import EngineError, TraceError
@@ -16,7 +18,8 @@ from socketlab.run.watching import until
 # cgroup v1, v2: what the limit of the host counts.
 MEMORY = ("/sys/fs/cgroup/memory/memory.usage_in_bytes", "/sys/fs/cgroup/memory.current")
 EVERY_S = 0.25
-SETTLED_S = 5.0
+HOUR_S = 3600.0
+SETTLED_S = 40.0  # longer than the server keeps a connection on which nothing moves: see attacks.IDLE_S
 
 
 @dataclass(frozen=True)
@@ -182,11 +185,12 @@ def slope(at_s: Sequence[float], values: Sequence[float]) -> Slope:
     Source: Student's t with n - 2 degrees of freedom; Draper and Smith, Applied Regression Analysis, 1.4.
     """
     # Here, not above: it takes a quarter of a second.
-    from scipy.stats import linregress, t  # noqa: PLC0415
+    from scipy.special import stdtrit  # noqa: PLC0415
 
-    line = linregress(at_s, values)
-    half = float(t.ppf(0.975, len(at_s) - 2)) * float(line.stderr)
-    hour = 3600.0
-    return Slope(
-        float(line.slope) * hour, (float(line.slope) - half) * hour, (float(line.slope) + half) * hour
-    )
+    free, middle = len(at_s) - 2, mean(at_s)
+    spread = sum((at - middle) ** 2 for at in at_s)
+    level = mean(values)
+    line = sum((at - middle) * (value - level) for at, value in zip(at_s, values, strict=True)) / spread
+    off = sum((value - level - line * (at - middle)) ** 2 for at, value in zip(at_s, values, strict=True))
+    half = float(stdtrit(free, 0.975)) * math.sqrt(off / free / spread)
+    return Slope(line * HOUR_S, (line - half) * HOUR_S, (line + half) * HOUR_S)

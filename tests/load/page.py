@@ -15,6 +15,10 @@ PAGE = ROOT / "docs" / "reliability.md"
 BEGIN = "<!-- From here on written by `python -m tests.load.page`, from data/load.json. -->"
 END = "<!-- Up to here. (load) -->"
 MIB = 2**20
+LEGEND = (
+    "UDP and TCP: the median time to an answer of an honest client alone, then beside the attack, and how "
+    "many of its questions were answered beside it."
+)
 
 
 def section(told: Mapping[str, Any]) -> str:
@@ -29,19 +33,18 @@ def section(told: Mapping[str, Any]) -> str:
     made = told["made"]
     outcomes = [Outcome(one["outcome"]) for one in [*found.values(), told[SOAK]]]
     counts = ", ".join(f"{outcomes.count(one)} {one}" for one in Outcome if one in outcomes)
+    where = f"{made['system']}, kernel {made['kernel']}, {made['engine']}, {made['cpus']} CPUs"
     return "\n".join(
         [
             BEGIN,
             "",
-            f"**{len(outcomes)} attacks: {counts}** ({made['system']}, kernel {made['kernel']}, {made['engine']}, "
-            f"{made['cpus']} CPUs, Python {made['python']}; {made['at'][:10]}; {made['took_s']:.0f} s).",
+            f"**{len(outcomes)} attacks: {counts}** ({where}; {made['at'][:10]}; {made['took_s']:.0f} s).",
             "",
             "| attack | outcome | memory before, at most, after | descriptors | UDP | TCP, kept | TCP, new |",
             "|---|---|---|---|---|---|---|",
             *(row(found[key]) for key in ATTACKS),
             "",
-            "UDP and TCP: the median time to an answer of an honest client alone, then beside the attack, and how "
-            "many of its questions were answered beside it.",
+            LEGEND,
             "",
             "What did not hold, or was not measured:",
             "",
@@ -80,9 +83,10 @@ def row(one: Mapping[str, Any]) -> str:
         if beside["median_ms"] is None:
             words.append(f"{alone['median_ms']:.2f} ms; none of {beside['asked']:,} answered")
         else:
+            ratio = beside["median_ms"] / alone["median_ms"]
             words.append(
-                f"{alone['median_ms']:.2f}, {beside['median_ms']:.2f} ms "
-                f"({beside['median_ms'] / alone['median_ms']:.1f}×), {beside['answered']:,} of {beside['asked']:,}"
+                f"{alone['median_ms']:.2f}, {beside['median_ms']:.2f} ms ({ratio:.1f}×), "
+                f"{beside['answered']:,} of {beside['asked']:,}"
             )
     return "| " + " | ".join(words) + " |"
 
@@ -113,17 +117,18 @@ def soaked(soak: Mapping[str, Any]) -> list[str]:
         slope = {key: value / size for key, value in soak["slopes"][name].items()}
         return f"{slope['per_hour']:+.2f} {unit} an hour ({slope['low']:+.2f} to {slope['high']:+.2f})"
 
-    return [
-        f"**The soak**: {soak['answered']:,} questions answered in {soak['seconds']:g} s, {soak['lost']:,} datagrams "
-        f"lost. It is *not* an hour: what needs time to show, not traffic, it does not show. As traffic it is "
-        f"{soak['hours_of_a_class']:.1f} hours of a class of {CLASS} in which each types a line every {EACH_S:g} s "
-        f"({CLASS / EACH_S * 3600:,.0f} an hour). Lines by least squares through {len(soak['samples'])} samples, with "
-        "their 95 % intervals (as if the samples' errors were independent, which makes them too narrow if anything): "
-        f"the server's memory {told('resident', 'MiB', MIB)}, its host's {told('host', 'MiB', MIB)}, its descriptors "
-        f"{told('descriptors', 'of them', 1)}. "
-        + "; ".join(f"{check['statement']}: {check['seen']}" for check in soak["checks"])
-        + ".",
-    ]
+    pace = CLASS / EACH_S * 3600
+    seen = "; ".join(f"{check['statement']}: {check['seen']}" for check in soak["checks"])
+    text = (
+        f"**The soak**: {soak['answered']:,} questions answered in {soak['seconds']:g} s, {soak['lost']:,} "
+        "datagrams lost. It is *not* an hour: what needs time to show, and not traffic, it does not show. As "
+        f"traffic it is {soak['hours_of_a_class']:.1f} hours of a class of {CLASS} in which each types a "
+        f"line every {EACH_S:g} s ({pace:,.0f} lines an hour). Lines by least squares through "
+        f"{len(soak['samples'])} samples, with 95 % intervals that take the samples' errors for independent, "
+        f"which they are not quite: the server's memory {told('resident', 'MiB', MIB)}, its host's "
+        f"{told('host', 'MiB', MIB)}, its descriptors {told('descriptors', 'of them', 1)}. {seen}."
+    )
+    return [text]
 
 
 def page(before: str, told: Mapping[str, Any]) -> str:

@@ -6,12 +6,24 @@ from socketlab.errors import LabError, TraceError
 from socketlab.run.remote import Program
 from socketlab.run.stage import PORT
 from tests.load import measure
-from tests.load.attacks import IN_FORCE_S, Arena, Check, Figures, Outcome, drained, mb, outcome, still_runs
+from tests.load.attacks import (
+    FLAT,
+    IN_FORCE_S,
+    Arena,
+    Check,
+    Figures,
+    Outcome,
+    drained,
+    mb,
+    outcome,
+    still_runs,
+)
 from tests.load.measure import Sample, Watch
 
 CLIENTS = 8  # of each kind, on each of two hosts
 CLASS, EACH_S = 30, 5.0  # students, and seconds in which one types a line: the lecture's pace
-FLAT = 0.05
+SETTLING_S = 2.0  # the clients come, one after the other
+LEAST_SAMPLES = 10
 
 
 def carried_out(here: Arena, server: Program, seconds: float) -> tuple[Figures, list[Check], list[Sample]]:
@@ -36,13 +48,16 @@ def carried_out(here: Arena, server: Program, seconds: float) -> tuple[Figures, 
     wrong, lost = (sum(one[name] for one in counted) for name in ("wrong", "lost"))
     if not answered:
         raise TraceError("nobody was answered: this was no soak")
-    times = [sample.at_s for sample in watch.samples]
+    samples = [sample for sample in watch.samples if sample.at_s > watch.samples[0].at_s + SETTLING_S]
+    if len(samples) < LEAST_SAMPLES:
+        raise TraceError(f"expected at least {LEAST_SAMPLES} looks at the server, there were {len(samples)}")
+    times = [sample.at_s for sample in samples]
     slopes = {
-        name: measure.slope(times, [float(getattr(sample, name)) for sample in watch.samples])
+        name: measure.slope(times, [float(getattr(sample, name)) for sample in samples])
         for name in ("resident", "host", "descriptors")
     }
-    first, peak = watch.samples[0].resident, max(sample.resident for sample in watch.samples)
-    descriptors = [sample.descriptors for sample in watch.samples]
+    first, peak = samples[0].resident, max(sample.resident for sample in samples)
+    descriptors = [sample.descriptors for sample in samples]
     hours = answered / (CLASS / EACH_S * 3600)
     figures = {
         "seconds": seconds,
@@ -69,7 +84,7 @@ def carried_out(here: Arena, server: Program, seconds: float) -> tuple[Figures, 
                 f"{after.descriptors} after",
             ),
         ],
-        watch.samples,
+        samples,
     )
 
 

@@ -1,6 +1,5 @@
 """The hosts of a lab, a malicious guest among them, and others that lack what protects us from it."""
 
-import secrets
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +8,7 @@ from contextlib import ExitStack
 import docker
 import pytest
 
+from socketlab.run import leases
 from socketlab.run.lab import ROOT, Lab, endpoint
 from socketlab.run.remote import Host
 from socketlab.run.stage import Stage, on_docker
@@ -29,7 +29,7 @@ GUEST = "services: {{client: {{image: {image}}}}}\n"
 @pytest.fixture(scope="session")
 def project() -> str:
     """A name that no other lab has."""
-    return f"socketlab-test-{secrets.token_hex(4)}"
+    return leases.take()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 
 from socketlab import cli
 from socketlab.run.lab import ROOT
-from tests import stages
+from tests import cleanliness, stages
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -83,6 +83,10 @@ def test_a_failing_stage_fails_the_run_and_the_others_still_run(
     good = [sys.executable, "-c", "print('ran')"]
     bad = [sys.executable, "-c", "raise SystemExit(1)"]
     monkeypatch.setattr(stages, "STAGES", {"bad": [bad], "good": [good]})
+    # What is left on the machine is another test's affair: these run beside others, also without Docker.
+    monkeypatch.setattr(cleanliness, "KINDS", {})
+    monkeypatch.setattr(cleanliness, "tidy_images", lambda: None)
+    monkeypatch.setattr(cleanliness, "reap", list)
     monkeypatch.setattr(sys, "argv", ["stages"])
     assert stages.main() == 1
     shown = capfd.readouterr().out

@@ -1,0 +1,95 @@
+"""What a killed run leaves is removed; what is alive, and what only looks like ours, stays."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import docker
+import pytest
+
+from socketlab.run import leases, reaper
+from socketlab.run.lab import ROOT, Lab, names_on_engine
+
+AS_ROOT = os.geteuid() == 0 and shutil.which("ip") is not None
+
+# A run of tests, in the middle: a lab, a network and a host beside it, and two network namespaces.
+RUN = """
+import docker, sys, time
+from contextlib import ExitStack
+from bench.hosts import Host, joined
+from socketlab.run import leases
+from socketlab.run.lab import Lab, endpoint
+from tests.integration.hosts import Hosts
+lab = Lab(leases.take())
+lab.start()
+beside = Hosts(docker.DockerClient(base_url=endpoint()))
+beside.start(beside.network(), ["sleep", "600"])
+with ExitStack() as todo:
+    name = leases.take()
+    if sys.argv[1] == "root":
+        todo.enter_context(joined(name, Host))
+    print(lab.project, name, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def killed(lab: Lab) -> Iterator[list[str]]:
+    """The names of a run that was killed in the middle."""
+    del lab  # which has built the images
+    words = [sys.executable, "-c", RUN, "root" if AS_ROOT else ""]
+    running = subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    names = running.stdout.readline().split()
+    assert len(names) == 2, "the run did not begin"
+    assert not any(leases.is_free(name) for name in names)
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    yield names
+    reaper.reap()
+
+
+@pytest.fixture
+def strangers(engine: docker.DockerClient) -> Iterator[list[str]]:
+    """Things of somebody else, whose names are like ours: a container, a network, a network namespace."""
+    name = "socketlab-test-0badcafe"
+    with ExitStack() as todo:
+        container = engine.containers.create("socketlab/client", name=f"{name}-server-1")
+        todo.callback(container.remove, force=True)
+        network = engine.networks.create(f"{name}_lab", internal=True)
+        todo.callback(network.remove)
+        if AS_ROOT:
+            subprocess.run(["ip", "netns", "add", f"{name}-near"], check=True)
+            todo.callback(subprocess.run, ["ip", "netns", "delete", f"{name}-near"], check=True)
+        yield [str(container.name), str(network.name)]
+
+
+def on_engine(engine: docker.DockerClient) -> set[str]:
+    containers = {str(one.name) for one in engine.containers.list(all=True, ignore_removed=True)}
+    return containers | {str(one.name) for one in engine.networks.list()}
+
+
+def test_what_a_killed_run_has_left_is_removed_and_nothing_else(
+    killed: list[str], lab: Lab, strangers: list[str], engine: docker.DockerClient
+) -> None:
+    project, namespace = killed
+    before = on_engine(engine)
+    assert f"{project}-server-1" in before
+    assert not AS_ROOT or f"{namespace}-near" in reaper.namespaces()
+    removed = reaper.reap()
+    assert {f"container {project}-server-1", f"network {project}_lab"} <= set(removed)
+    # The host beside the lab, and its network; their names were taken, too.
+    assert len([thing for thing in removed if thing.startswith(("container", "network socketlab"))]) >= 4
+    after = on_engine(engine)
+    assert project not in names_on_engine()
+    assert not {name for name in after if name.startswith(project)}
+    assert f"{lab.project}-server-1" in after, "a lab that is in use was removed"
+    assert set(strangers) <= after
+    left = reaper.namespaces()
+    assert not {name for name in left if name.startswith(namespace)}
+    assert not AS_ROOT or "socketlab-test-0badcafe-near" in left
+    assert project not in leases.known()

@@ -1,0 +1,47 @@
+"""A short part of `make load`: each attack, briefly, and what any machine must hold."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from socketlab.run import leases
+from socketlab.run.remote import Program
+from tests.load import attacks
+from tests.load.attacks import ATTACKS, Arena, Attack
+
+SECONDS = 0.7
+LONGER = {"slow-readers": 1.5, "slow-writers": 1.5}  # a byte a second
+FEWER = {"connections": 1_000, "slow_writers": 100, "slow_readers": 20}
+# How long an honest client waits says much of a machine on which other tests run; `make load` judges it.
+OF_THE_MACHINE = "an honest client"
+
+
+@pytest.fixture(scope="module")
+def here() -> Iterator[Arena]:
+    """The hosts."""
+    # Other tests keep this machine busy: that a flood has been more than the server takes, once, is enough.
+    attacks.SUSTAINED = 0.0
+    with attacks.arena(leases.take()) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def server(here: Arena) -> Iterator[Program]:
+    """The concurrent server."""
+    with attacks.serving(here) as running:
+        yield running
+
+
+def shorter(attack: Attack) -> Attack:
+    return replace(attack, attackers=[(kind, FEWER.get(kind, number)) for kind, number in attack.attackers])
+
+
+# The limit on connections is shown by tests/socket, without so many of them.
+@pytest.mark.parametrize("key", [key for key in ATTACKS if key != "too-many"])
+def test_server_holds(here: Arena, server: Program, key: str) -> None:
+    seen, checks = attacks.carried_out(here, server, shorter(ATTACKS[key]), LONGER.get(key, SECONDS))
+    broken = [check for check in checks if not check.holds and not check.statement.startswith(OF_THE_MACHINE)]
+    assert broken == []
+    for kind in set(attacks.KINDS) - {"udp"}:
+        assert (seen.beside[kind]["answered"], seen.beside[kind]["wrong"]) == (seen.beside[kind]["asked"], 0)
