@@ -93,13 +93,7 @@ def namespaces(run: Run) -> Found:
     if not reaper.NAMESPACES.is_dir():
         return {}
     names = sorted(entry.name for entry in reaper.NAMESPACES.iterdir())
-    return {f"network namespace {name}": run.whose(lease_in(name)) for name in names}
-
-
-def lease_in(name: str) -> str:
-    """Return the name with which another begins, if it can have been taken."""
-    matched = leases.NAME.match(name)
-    return matched[0] if matched else ""
+    return {f"network namespace {name}": run.whose(leases.lease_of(name)) for name in names}
 
 
 def links(_run: Run) -> Found:
@@ -126,7 +120,7 @@ def mounts(run: Run) -> Found:
     for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines():
         place = line.split()[1]
         here = any(Path(place).is_relative_to(folder) for folder in (run.folder, ROOT))
-        found[f"mount {place}"] = OURS if here else run.whose(lease_in(Path(place).name))
+        found[f"mount {place}"] = OURS if here else run.whose(leases.lease_of(Path(place).name))
     return found
 
 

@@ -12,7 +12,7 @@ import secrets
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -627,19 +627,25 @@ def looking_at_engine(doing: str) -> Iterator[docker.DockerClient]:
         yield client
 
 
-def names_on_engine() -> set[str]:
-    """Return the names of tests that something is there of."""
-    with looking_at_engine("list what tests have left") as client:
-        return {thing.test for thing in things(client)} - {""}
+def remove_tests(names: Collection[str]) -> list[str]:
+    """Remove all that was made under these names of tests; return what that was.
 
-
-def remove_test(name: str) -> list[str]:
-    """Remove all that was made under a test's name; return what that was."""
-    removed = []
-    with looking_at_engine(f"remove what is left of {name}") as client:
+    Raises:
+        EngineError: something could not be removed. All else has been.
+    """
+    removed, failed = [], []
+    with looking_at_engine("remove what tests have left") as client:
+        # All containers first: one can be on a network that was made under another name.
         for thing in things(client):
-            if thing.test == name:
-                with suppress(NotFound):  # a container that removes itself when it ends
+            if thing.test in names:
+                try:
                     thing.remove()
-                removed.append(str(thing))
+                except NotFound:
+                    continue  # a container removes itself when it ends
+                except APIError as error:
+                    failed.append(f"the {thing}: {error.explanation}")
+                else:
+                    removed.append(str(thing))
+    if failed:
+        raise EngineError(f"cannot remove {'; '.join(failed)}")
     return removed

@@ -78,6 +78,12 @@ def run_of(name: str) -> str:
     return ""
 
 
+def lease_of(name: str) -> str:
+    """Return the name that can have been taken for a thing whose own name begins with it; or nothing."""
+    matched = re.match(rf"({NAME.pattern})(?![^-_/])", name)
+    return matched[1] if matched else ""
+
+
 def give_back(name: str) -> None:
     """Forget a name of which nothing is left."""
     (FOLDER / name).unlink(missing_ok=True)

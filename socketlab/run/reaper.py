@@ -9,7 +9,7 @@ from pathlib import Path
 
 from socketlab.errors import LabError
 from socketlab.run import leases
-from socketlab.run.lab import names_on_engine, remove_test
+from socketlab.run.lab import remove_tests
 
 NAMESPACES = Path("/run/netns")
 
@@ -18,7 +18,7 @@ def namespaces() -> list[str]:
     """Return the names of the network namespaces that are ours, by their names."""
     if not NAMESPACES.is_dir():
         return []
-    return sorted(entry.name for entry in NAMESPACES.iterdir() if leases.NAME.match(entry.name))
+    return sorted(entry.name for entry in NAMESPACES.iterdir() if leases.lease_of(entry.name))
 
 
 def reap() -> list[str]:
@@ -28,19 +28,18 @@ def reap() -> list[str]:
         LabError: something cannot be removed.
     """
     free = [name for name in leases.known() if leases.is_free(name)]
-    removed: list[str] = []
     if not free:
-        return removed
-    for name in sorted(names_on_engine() & set(free)):
-        removed += remove_test(name)
+        return []
+    removed = remove_tests(free)
     for namespace in namespaces():
-        if namespace[: len(leases.PREFIX) + 8] in free:
+        if leases.lease_of(namespace) in free:
             done = subprocess.run(
                 ["ip", "netns", "delete", namespace], capture_output=True, text=True, check=False
             )
             if done.returncode:
                 raise LabError(f"cannot remove the network namespace {namespace}: {done.stderr.strip()}")
             removed.append(f"network namespace {namespace}")
+    # Not before: what could not be removed is tried again by the next one.
     for name in free:
         leases.give_back(name)
     return removed

@@ -51,6 +51,22 @@ def test_of_a_name_that_nobody_has_taken_nothing_is_known() -> None:
     assert leases.run_of("socketlab-test-0badcafe") == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "lease"),
+    [
+        ("socketlab-test-0123abcd", "socketlab-test-0123abcd"),
+        ("socketlab-test-0123abcd-near", "socketlab-test-0123abcd"),
+        ("socketlab-test-0123abcd_lab", "socketlab-test-0123abcd"),
+        ("socketlab-test-0123abcd/hostile", "socketlab-test-0123abcd"),
+        ("socketlab-test-0123abcdef", ""),
+        ("socketlab-test-mine", ""),
+        ("my-socketlab-test-0123abcd", ""),
+    ],
+)
+def test_only_a_name_that_begins_with_a_lease_has_one(name: str, lease: str) -> None:
+    assert leases.lease_of(name) == lease
+
+
 def test_names_that_are_taken_are_different_and_ours() -> None:
     names = {leases.take() for _ in range(3)}
     assert len(names) == 3
