@@ -1,0 +1,105 @@
+"""The arithmetic of `make load`, its verdicts, and its part of docs/reliability.md."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from socketlab.errors import TraceError
+from tests.load import attacks, measure, page
+from tests.load.attacks import Check, Outcome, Seen
+from tests.load.measure import Sample
+
+QUIET = {"asked": 100, "answered": 100, "wrong": 0, "median_ms": 0.2, "p95_ms": 0.4}
+BEFORE = Sample(0, 20 << 20, 30 << 20, 8)
+
+
+def seen(**changed: Any) -> Seen:
+    """What was seen of a flood that everything withstood."""
+    usual = Seen(
+        wanted=128,
+        before=BEFORE,
+        alone=dict.fromkeys(attacks.KINDS, QUIET),
+        during=[replace(BEFORE, at_s=1.0, descriptors=10)],
+        beside=dict.fromkeys(attacks.KINDS, QUIET),
+        after=replace(BEFORE, at_s=2.0),
+        attackers=[{"sent": 500}, {"sent": 400}],
+        counted={"UdpInDatagrams": 400, "UdpOutDatagrams": 400, "UdpRcvbufErrors": 600},
+        socket_drops=600,
+    )
+    return replace(usual, **changed)
+
+
+def broken(checks: list[Check]) -> list[str]:
+    return [check.statement for check in checks if not check.holds]
+
+
+def test_line_through_points_on_a_line_is_that_line() -> None:
+    found = measure.slope([0, 1, 2, 3], [10, 12, 14, 16])
+    assert (found.per_hour, found.low, found.high) == pytest.approx((7200, 7200, 7200))
+
+
+def test_interval_of_a_slope_is_students() -> None:
+    # Slope 0.4, residuals -0.2, 0.4, -0.2, 0: s^2 = 0.24/2, spread 5; t(2, 97.5 %) = 4.3027.
+    found = measure.slope([0, 1, 2, 3], [1.0, 2.0, 1.8, 2.4])
+    assert found.per_hour == pytest.approx(0.4 * 3600)
+    half = 4.30265 * (0.24 / 2 / 5) ** 0.5 * 3600
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=1e-4)
+
+
+def test_what_stays_the_same_has_no_slope() -> None:
+    assert measure.slope([0, 1, 2], [5, 5, 5]) == measure.Slope(0, 0, 0)
+
+
+def test_flood_that_is_accounted_for_is_held() -> None:
+    assert broken(attacks.judge_flood(seen())) == []
+
+
+def test_datagram_that_nobody_has_counted_breaks_it() -> None:
+    assert broken(attacks.judge_flood(seen(attackers=[{"sent": 901}]))) == [
+        "its kernel has counted each datagram that it did not get"
+    ]
+
+
+def test_counters_that_differ_break_it() -> None:
+    assert broken(attacks.judge_flood(seen(socket_drops=599))) == ["the socket's own counter agrees"]
+
+
+@pytest.mark.parametrize("dropped", [0, 100])
+def test_flood_that_the_server_nearly_takes_is_not_measured(dropped: int) -> None:
+    counted = {"UdpInDatagrams": 1000 - dropped, "UdpOutDatagrams": 1000, "UdpRcvbufErrors": dropped}
+    with pytest.raises(TraceError, match="no flood"):
+        attacks.judge_flood(seen(counted=counted, socket_drops=dropped))
+
+
+@pytest.mark.parametrize(
+    ("kind", "beside", "holds"),
+    [
+        ("kept", QUIET | {"median_ms": 0.6}, True),
+        ("kept", QUIET | {"median_ms": 0.61}, False),
+        ("kept", QUIET | {"answered": 99}, False),
+        ("new", QUIET | {"wrong": 1}, False),
+        ("udp", QUIET | {"answered": 40}, True),
+        ("udp", QUIET | {"answered": 0, "median_ms": None}, False),
+    ],
+)
+def test_honest_client_waits_at_most_three_times_as_long(kind: str, beside: Any, holds: bool) -> None:
+    assert attacks.answers(seen(beside={kind: beside}), kind).holds is holds
+
+
+def test_one_broken_check_breaks_an_attack() -> None:
+    good, bad = Check("a", True, ""), Check("b", False, "")
+    assert attacks.outcome([good, good]) is Outcome.HELD
+    assert attacks.outcome([good, bad]) is Outcome.BROKEN
+
+
+def test_page_is_what_the_figures_say() -> None:
+    told = json.loads(page.FIGURES.read_text(encoding="utf-8"))
+    shown = page.PAGE.read_text(encoding="utf-8")
+    assert page.page(shown, told) == shown, "run python -m tests.load.page"
+
+
+def test_figures_of_another_version_are_refused() -> None:
+    with pytest.raises(ValueError, match="make load"):
+        page.section({"version": 0, "attacks": [], "soak": None})
