@@ -1,6 +1,7 @@
 """What a killed run leaves is removed; what is alive, and what only looks like ours, stays."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from socketlab.run import leases, reaper
 from socketlab.run.lab import PROJECT_LABEL, ROOT, TEST_LABEL, Lab
+from tests import cleanliness, stages
 
 AS_ROOT = os.geteuid() == 0 and shutil.which("ip") is not None
 
@@ -67,6 +69,35 @@ def strangers(engine: docker.DockerClient) -> Iterator[list[str]]:
             subprocess.run(["ip", "netns", "add", f"{name}-near"], check=True)
             todo.callback(subprocess.run, ["ip", "netns", "delete", f"{name}-near"], check=True)
         yield [str(container.name), str(network.name)]
+
+
+# What a careless test does: it makes a host, and forgets it.
+FORGET = """
+import docker
+from socketlab.run import leases
+from socketlab.run.lab import TEST_LABEL, endpoint
+name = leases.take()
+made = docker.DockerClient(base_url=endpoint()).containers.create
+made("socketlab/client", name=name, labels={TEST_LABEL: name})
+"""
+
+
+def test_host_that_a_stage_leaves_fails_the_run_and_goes_with_the_next(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del lab  # which has built the image
+    monkeypatch.setattr(stages, "STAGES", {"careless": [[sys.executable, "-c", FORGET]]})
+    monkeypatch.setattr(sys, "argv", ["stages"])
+    # The rest of the machine is not this test's alone; and the next run is for it to say when.
+    kinds = {"containers, networks, images": cleanliness.on_engine}
+    monkeypatch.setattr(cleanliness, "KINDS", kinds)
+    monkeypatch.setattr(cleanliness, "tidy_images", lambda: None)
+    with monkeypatch.context() as patched:
+        patched.setattr(cleanliness, "reap", list)
+        assert stages.main() == 1
+    left = re.search(r"left: (container socketlab-test-[0-9a-f]{8})", capsys.readouterr().out)
+    assert left, "it was not told"
+    assert f"removed what a killed run has left: {left[1]}" in cleanliness.reap()
 
 
 def on_engine(engine: docker.DockerClient) -> set[str]:
