@@ -3,9 +3,11 @@
 import signal
 from contextlib import suppress
 
+import docker
 import pytest
 
 from socketlab.run.remote import Host
+from socketlab.run.stage import Stage
 from tests.security.conftest import Others
 from tests.security.hosts import INSIDE, probe
 
@@ -70,6 +72,18 @@ def test_more_processes_and_descriptors_are_had_without_a_limit(others: Others) 
     free = others.plain(f"--ulimit=nofile={DESCRIPTORS + 100}")
     assert probe(free, "processes", 2 * PROCESSES)[:2] == [None, 2 * PROCESSES]
     assert probe(free, "descriptors", DESCRIPTORS + 1)[:2] == [None, DESCRIPTORS + 1]
+
+
+def test_what_a_host_prints_is_limited_on_the_machines_disk(
+    stage: Stage, others: Others, project: str, engine: docker.DockerClient
+) -> None:
+    others.guest()
+    mine = engine.containers.list(filters={"label": f"com.docker.compose.project={project}"})
+    hosts = {container.labels["com.docker.compose.service"] for container in mine}
+    assert {"server", "client", *(["netem"] if stage.sidecar else [])} <= hosts
+    for container in mine:
+        log = container.attrs["HostConfig"]["LogConfig"]
+        assert log == {"Type": "json-file", "Config": {"max-file": "2", "max-size": "256m"}}, container.name
 
 
 def test_no_messages_are_left_in_the_system(host: Host, plain: Host) -> None:
