@@ -8,6 +8,7 @@ Exit status: 0 all held; 1 one was broken; 3 one could not be measured here, and
 import argparse
 import json
 import platform
+import re
 import signal
 import sys
 import time
@@ -24,6 +25,8 @@ from tests.load.attacks import ATTACKS, Figures, Outcome
 
 VERSION = 1
 SOAK = "soak"
+LEAF = re.compile(r"\{[^{}\[\]]*\}")
+BREAK = re.compile(r"\n *")  # no line of a string: JSON writes that as \\n
 MARKS = {Outcome.HELD: "held", Outcome.BROKEN: "BROKEN", Outcome.UNMEASURED: "could not be measured"}
 
 
@@ -84,6 +87,11 @@ def run(options: argparse.Namespace) -> Figures:
     return found
 
 
+def text(found: Figures) -> str:
+    """Return the document: JSON, with a sample, a check or a client's figures on a line."""
+    return LEAF.sub(lambda leaf: BREAK.sub(" ", leaf[0]), json.dumps(found, indent=1)) + "\n"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it."""
     options = parse(arguments)
@@ -92,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         files.expect_writable(options.json)
         found = run(options)
-        files.write(options.json, json.dumps(found, indent=1) + "\n")
+        files.write(options.json, text(found))
     except LabError as error:
         print(f"load: {error}", file=sys.stderr)
         return error.exit_code

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from socketlab.errors import TraceError
-from tests.load import attacks, measure, page
+from tests.load import __main__, attacks, measure, page
 from tests.load.attacks import Check, Outcome, Seen
 from tests.load.measure import Sample
 
@@ -103,3 +103,17 @@ def test_page_is_what_the_figures_say() -> None:
 def test_figures_of_another_version_are_refused() -> None:
     with pytest.raises(ValueError, match="make load"):
         page.section({"version": 0, "attacks": [], "soak": None})
+
+
+def test_document_is_read_back_as_it_was() -> None:
+    told = {
+        "attacks": [
+            {
+                "key": "flood",
+                "during": [{"at_s": 0.5, "note": "a  b\n {c}"}],
+                "empty": {},
+                "check": {"seen": "two  spaces"},
+            }
+        ]
+    }
+    assert json.loads(__main__.text(told)) == told
