@@ -26,7 +26,7 @@ EXPERIMENT = $(call option,COUNT,count) $(call option,SIZE,size) $(call option,R
 .DEFAULT_GOAL := help
 .PHONY: help up down client-udp client-tcp lecture-udp lecture-tcp lecture capture claims report logs doctor \
 	lossy-udp lossy-tcp compare \
-	test test-fast test-kernel fuzz load lint audit lock bench bench-netem clean distclean ready venv
+	test test-fast test-kernel faults fuzz load lint audit lock bench bench-netem clean distclean ready venv
 
 help: ## This list
 	@awk -F ':.*## ' '/^## / { print "\n" substr($$0, 4) } \
@@ -112,6 +112,9 @@ fuzz: venv ## Inputs that nobody would type, guided by coverage: TARGET="spec ca
 
 load: ready ## The server under attack: floods, 10,000 connections, a soak: ONLY=flood,soak SOAK=90 JSON=results/load.json
 	@.venv/bin/python -m tests.load $(call option,ONLY,only) $(call option,SOAK,soak) $(call option,JSON,json)
+
+faults: ready ## What is broken on purpose in traffic, and what holds all the same: ONLY=sidecar JSON=docs/data/faults.json
+	@.venv/bin/python -m tests.faults $(call option,ONLY,only) $(call option,JSON,json)
 
 lint: venv ## Style and types alone
 	@$(SETUP) ensure browser

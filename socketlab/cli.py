@@ -16,6 +16,7 @@ from socketlab.describe.scenario import Conversation, Protocol, ServerProgram
 from socketlab.errors import EngineError, LabError
 from socketlab.observe import trace
 from socketlab.observe.words import printable
+from socketlab.run import turns
 from socketlab.run.lab import PROJECT, Lab, projects
 from socketlab.run.reaper import reap
 from socketlab.show import files, report
@@ -66,7 +67,7 @@ def up(
     ] = ServerProgram.CONCURRENT,
 ) -> None:
     """Start the lab, show a conversation with the story of its socket calls, and leave the server running."""
-    with closing(Lab(project, server)) as lab:
+    with turns.turn(project, turns.doing(), shared=True), closing(Lab(project, server)) as lab:
         seen = set(lab.log("server"))
         with timed("Starting the server host"):
             lab.start()
@@ -100,7 +101,7 @@ def client(
     server: ServerOption = None,
 ) -> None:
     """Type at a client's prompt, on a host of its own; what you type comes back in upper case."""
-    with closing(Lab(project, server)) as lab:
+    with turns.turn(project, turns.doing(), shared=True), closing(Lab(project, server)) as lab:
         lab.start()
         command, environment = lab.client_command(protocol, arguments or []), lab.environment()
     # From here on the terminal belongs to the client: it has this process, its signals and its exit code.
@@ -124,7 +125,7 @@ def talk(
     """
     files.expect_writable(json)
     conversation = Conversation(protocol, tuple(lines), timeout_s=timeout)
-    with closing(Lab(project, server)) as lab:
+    with turns.turn(project, turns.doing(), shared=True), closing(Lab(project, server)) as lab:
         lab.start()
         events = trace.parse(lab.talk(conversation))
     exchanges = fates.exchanges(conversation, events)

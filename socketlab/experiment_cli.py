@@ -19,7 +19,7 @@ from socketlab.analyse.result import Result, TcpResult, UdpResult
 from socketlab.describe.scenario import Experiment, Protocol, ServerProgram
 from socketlab.describe.wishes import DEFAULTS, Wishes, experiment, whole
 from socketlab.errors import ScenarioError
-from socketlab.run import experiments
+from socketlab.run import experiments, turns
 from socketlab.run.lab import PROJECT, Lab
 from socketlab.show import experiment_report, files
 from socketlab.show.progress import Progress
@@ -190,7 +190,11 @@ def run(
     files.expect_writable(json)
     terminal = this_terminal()
     results = []
-    with terminated_like_interrupted(), closing(Lab(project, ServerProgram.CONCURRENT)) as lab:
+    with (
+        terminated_like_interrupted(),
+        turns.turn(project, turns.doing()),
+        closing(Lab(project, ServerProgram.CONCURRENT)) as lab,
+    ):
         lab.start_impaired(asked[0].engine)
         for one in asked:
             progress = Progress(sys.stderr, sys.stderr.isatty(), one.stream.protocol)

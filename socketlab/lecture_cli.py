@@ -18,6 +18,7 @@ from socketlab.describe.claims import CLAIMS, Claim
 from socketlab.describe.scenario import Engine
 from socketlab.describe.wishes import one_of, whole
 from socketlab.experiment_cli import EngineOption, terminated_like_interrupted
+from socketlab.run import turns
 from socketlab.run.stage import Stage, on_docker
 from socketlab.show import claims as shown
 from socketlab.show import files
@@ -89,7 +90,11 @@ def made(project: str, engine: str | None, seed: str) -> Iterator[Stage]:
     """Make the hosts, as somebody has typed it; they are gone in the end, whatever happens."""
     wanted = one_of("engine", engine or "auto", Engine, [*Engine])
     drawn = whole("seed", seed, 0, 2**64 - 1, "a number", "42")
-    with terminated_like_interrupted(), on_docker(project, wanted, drawn) as stage:
+    with (
+        terminated_like_interrupted(),
+        turns.turn(project, turns.doing()),
+        on_docker(project, wanted, drawn) as stage,
+    ):
         yield stage
 
 

@@ -31,6 +31,7 @@ STAGES: dict[str, list[list[str]]] = {
     "claims": [[*PYTEST, "--numprocesses=6", "--dist=worksteal", "tests/claims"]],
     # All of them look at one lab, and making that is what takes the time.
     "security": [[*PYTEST, "tests/security"]],
+    "faults": [[*PYTEST, "tests/faults"]],
     # Alone: it takes all of the machine.
     "load": [[*PYTEST, "tests/load"]],
 }

@@ -43,6 +43,7 @@ TEST_LABEL = "org.socketlab.test"  # on what tests make beside a lab: the name t
 ROLES = ("server", "client", "netem", "capture")
 
 HEALTHY_WITHIN_S = 20.0
+SIDECAR_WITHIN_S = 3.0  # one that is not at work by then is started again, once
 CONVERSATION_WITHIN_S = 120.0
 POLL_S = 0.05
 
@@ -207,10 +208,37 @@ class Lab:
         """
         before = self._running()
         self.build()
+        self._remove_if_unfit()
         self._run("up", "--detach", "--no-deps", "server")
         after = self._running()
         if not after or after != before:
             self.wait_until_answering()
+
+    def _remove_if_unfit(self) -> None:
+        """Remove the hosts if their network, or their place in it, is not as today's compose file says.
+
+        Compose makes a container anew when its image or its part of the file has changed. But a network it
+        takes as it finds it: one that an earlier version has made may have a way out. And a server that
+        somebody has taken off the network, or put back without its names, no client would find.
+        """
+        said = json.loads(self._run("config", "--format", "json"))
+        for network, wanted in said["networks"].items():
+            labels = [f"com.docker.compose.project={self.project}", f"com.docker.compose.network={network}"]
+            with engine_errors("look at the lab's network"):
+                found = [one.attrs for one in self._docker.networks.list(filters={"label": labels})]
+            options = {str(key): str(value) for key, value in (wanted.get("driver_opts") or {}).items()}
+            fit = all(
+                one["Internal"] == wanted.get("internal", False) and options.items() <= one["Options"].items()
+                for one in found
+            )
+            here = said["services"]["server"]["networks"].get(network)
+            names = {"server", *((here or {}).get("aliases") or ())}
+            for server in self.containers("server"):
+                place = server.attrs["NetworkSettings"]["Networks"].get(wanted["name"])
+                fit = fit and place is not None and names <= set(place["Aliases"] or ())
+            if not fit:
+                self.stop()
+                return
 
     def _running(self) -> dict[str, str]:
         """Return when the server's containers were started, by their id."""
@@ -374,6 +402,7 @@ class Lab:
         variables |= {"NETEM": "", "NETEM_DIRECTION": "both", "NETEM_TRAFFIC": "all"}
         before = self._running()
         self.build(**variables)
+        self._remove_if_unfit()
         self._run("up", "--detach", "--no-deps", "server", "netem", **variables)
         self._experimenting = variables
         if self._running() != before:
@@ -381,7 +410,12 @@ class Lab:
         self._wait_for_sidecar()
 
     def _wait_for_sidecar(self) -> None:
-        deadline = time.monotonic() + HEALTHY_WITHIN_S
+        begun = time.monotonic()
+        # A server that was started again has another network than the sidecar that was there before. That one
+        # would notice; but a young one waits until its engine would start it again at once.
+        anew = _started(self.container("netem")) < _started(self.container("server"))
+        if anew:
+            self._restart_sidecar()
         while True:
             sidecar = self.container("netem")
             try:
@@ -395,12 +429,22 @@ class Lab:
                     return
                 said = cast("bytes", output).decode(errors="replace").strip()
             ended = sidecar.status in {"exited", "dead", "restarting"}
-            if ended or time.monotonic() > deadline:
+            waited_s = time.monotonic() - begun
+            if (ended or waited_s > SIDECAR_WITHIN_S) and not anew:
+                # Whatever has ended or stopped it, or took its interface away, may be over.
+                self._restart_sidecar()
+                anew = True
+                continue
+            if ended or waited_s > HEALTHY_WITHIN_S:
                 complaints = [line for _time, _host, line in self.log("netem") if line.startswith("netem: ")]
                 with engine_errors("remove the sidecar"):
                     sidecar.remove(force=True)
                 raise EngineError(f"the sidecar does not work: {complaints[-1][7:] if complaints else said}")
             time.sleep(POLL_S)
+
+    def _restart_sidecar(self) -> None:
+        with engine_errors("restart the sidecar"):
+            self.container("netem").restart(timeout=0)
 
     def impair(self, spec: str, directions: str, traffic: str) -> str:
         """Have the sidecar impair, check that packets pass through it, and return its counters as JSON."""
@@ -552,6 +596,11 @@ class Lab:
                         continue  # removed by somebody else in the meantime
                     removed += names
         return removed
+
+
+def _started(container: Container) -> datetime:
+    """Return when a container was started last."""
+    return datetime.fromisoformat(container.attrs["State"]["StartedAt"])
 
 
 def _tell(line: bytes, told: Callable[[int, int, int], None]) -> bool:

@@ -32,7 +32,11 @@ def write(path: Path | None, result: str) -> None:
     """
     if path is None:
         return
-    try:
+    target = path.resolve()  # a link stays one
+    if (target.is_file() or not target.exists()) and os.access(target.parent, os.W_OK):
+        write_bytes(target, result.encode())
+        return
+    try:  # a pipe or a terminal; or a file in a folder that takes no other
         path.write_text(result, encoding="utf-8")
     except OSError as error:
         raise LabError(f"cannot write the result to {path}: {error.strerror}") from error

@@ -45,6 +45,13 @@ def test_system_that_refuses_is_told_in_one_line() -> None:
         files.write(Path("/dev/full"), "result")
 
 
+def test_link_stays_one_and_what_it_names_is_written(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "result.json")
+    files.write(tmp_path / "link", "result")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "result.json").read_text(encoding="utf-8") == "result"
+
+
 def test_file_takes_the_place_of_an_earlier_one_whole(tmp_path: Path) -> None:
     path = tmp_path / "captured"
     path.write_bytes(b"before")

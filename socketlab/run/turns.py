@@ -1,0 +1,103 @@
+"""Run: one experiment at a time on a lab. Two at once would give each other's network another impairment.
+
+A lab in use is a locked file in the system's folder for temporary files, one for each project (flock(2)). The
+kernel lets go of the lock when the process ends, however it ends: so nothing is left that somebody has to
+remove, and a killed run keeps nobody out.
+"""
+
+import fcntl
+import os
+import re
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from socketlab.errors import EngineError
+from socketlab.observe.words import printable
+
+LONGEST_NOTE = 200  # bytes
+
+
+def lock_file(project: str) -> Path:
+    """Return the file that is locked while a project's lab is in use."""
+    # The same for all users of the machine, who share an engine: not in a folder of a user's own.
+    return Path(tempfile.gettempdir()) / f"socketlab-{re.sub(r'[^A-Za-z0-9_.-]', '_', project)}.lock"
+
+
+@contextmanager
+def turn(project: str, doing: str, *, shared: bool = False) -> Iterator[None]:
+    """Have a lab for oneself in the body of the `with`.
+
+    Args:
+        project: of the lab.
+        doing: what is done with it: that is told to whoever comes meanwhile.
+        shared: others who share it may use it, too; nobody who wants it for himself.
+
+    Raises:
+        EngineError: it is in use; or the file cannot be made.
+    """
+    path = lock_file(project)
+    descriptor = _locked(path, project, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    try:
+        with suppress(OSError):  # another user's file: then nobody is told what is done, and that is all
+            path.write_text(f"`{doing}` (process {os.getpid()})", encoding="utf-8")
+        yield
+    finally:
+        # By the last one, while it is its own: whoever has opened it meanwhile sees that it is gone.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+        os.close(descriptor)
+
+
+def doing() -> str:
+    """Return what this process was started as, for whoever comes meanwhile."""
+    return " ".join(["socketlab", *sys.argv[1:2]])
+
+
+def _locked(path: Path, project: str, how: int) -> int:
+    """Return the descriptor of the file, which is locked so and still has its name."""
+    while True:
+        try:
+            descriptor = _opened(path)
+        except OSError as error:
+            raise EngineError(
+                f"cannot tell whether the lab {project!r} is in use: {path}: {error.strerror}"
+            ) from error
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            note = os.read(descriptor, LONGEST_NOTE).decode(errors="replace")
+            os.close(descriptor)
+            raise EngineError(
+                f"the lab {project!r} is in use by {printable(note) or 'another run'}: wait for its end, "
+                "or give this one a lab of its own, as in --project other"
+            ) from None
+        try:
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)  # its user has just ended, and has removed it
+
+
+def _opened(path: Path) -> int:
+    """Open the file, or make it.
+
+    In a folder where everybody may write, the kernel lets nobody open another user's file as one that is to
+    be made (fs.protected_regular): so what is there is opened first, and only to read, which a lock needs.
+    """
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            with suppress(FileExistsError):
+                return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+            continue
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise FileExistsError(0, "expected a file of ours, it is something else: remove it")
+        return descriptor

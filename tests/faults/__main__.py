@@ -1,0 +1,53 @@
+"""The fault matrix: `make faults`. Exit code 1: a cell is broken.
+
+python -m tests.faults [--only WORD] [--json FILE]
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from socketlab.run.lab import ROOT, Lab
+
+# As pytest finds them: pyproject.toml.
+sys.path[:0] = [str(ROOT / "services" / "client")]
+
+from tests.faults import matrix  # noqa: E402 - our modules can be found from here on
+from tests.faults.outcome import VERSION, Outcome  # noqa: E402
+
+
+def main() -> int:
+    """Run the matrix, and write what came of it."""
+    parser = argparse.ArgumentParser(prog="faults", description="What is broken on purpose, and what holds.")
+    parser.add_argument("--only", metavar="WORD", default="", help="faults with this in their name or group")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the cells to this file")
+    options = parser.parse_args()
+    faults = [each for each in matrix.FAULTS if options.only in each.name or options.only == each.group]
+    if not faults:
+        parser.error(f"expected a word of {', '.join(each.name for each in matrix.FAULTS)}")
+    with closing(Lab()) as lab:
+        machine = lab.machine()
+    begun = time.monotonic()
+    cells = matrix.run(faults, matrix.say)
+    took_s = time.monotonic() - begun
+    print(f"{took_s:.0f} s: " + ", ".join(f"{sum(c.outcome is o for c in cells)} {o}" for o in Outcome))
+    if options.json:
+        told = {
+            "version": VERSION,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "took_s": round(took_s, 1),
+            "machine": machine | {"python": platform.python_version(), "root": os.geteuid() == 0},
+            "cells": [cell.as_data() for cell in cells],
+        }
+        options.json.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return int(any(cell.outcome is Outcome.BROKEN for cell in cells))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""Faults of the commands: Ctrl-C and SIGTERM at every stage, two at once, what an earlier version left."""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+from socketlab.describe.scenario import Engine
+from socketlab.run.lab import ROOT
+from tests.faults.fault import Fault
+from tests.faults.outcome import Broken, Seen
+from tests.faults.scene import RATE, Running, Scene, eventually, expect_code
+
+ENDED_WITHIN_S = 10.0
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+def at_build(_scene: Scene, running: Running) -> bool:
+    """Tell whether images are built."""
+    return any(" build " in line for line in running.children())
+
+
+def at_start(_scene: Scene, running: Running) -> bool:
+    """Tell whether the hosts are started."""
+    return any(" up " in line for line in running.children())
+
+
+def at_run(scene: Scene, _running: Running) -> bool:
+    """Tell whether the client is at work."""
+    return any("-client-" in name for name in scene.everything())
+
+
+def at_end(scene: Scene, running: Running) -> bool:
+    """Tell whether the client was there and has gone: the evidence is gathered, the network restored."""
+    eventually("the client", lambda: at_run(scene, running) or running.process.poll() is not None, 60)
+    return not at_run(scene, running)
+
+
+Stage = Callable[[Scene, Running], bool]
+
+
+def interrupted(stage: Stage, number: signal.Signals, scene: Scene) -> Seen:
+    """Interrupt an experiment at a stage."""
+    if stage is not at_build and scene.usual_s is None:
+        scene.lab.start_impaired(Engine.USERSPACE)
+    running = scene.start(count=2 * RATE)
+    try:
+        eventually(f"the stage {stage.__name__}", lambda: stage(scene, running), 60)
+        running.interrupt(number)
+        pressed = time.monotonic()
+        seen = running.end()
+    finally:
+        running.kill()
+    seen.figures["ended after, in s"] = round(time.monotonic() - pressed, 1)
+    # At the very end it may have been over already.
+    expect_code(seen, (CODES[number], 0) if stage is at_end else (CODES[number],))
+    if left := running.children():
+        raise Broken(f"expected no process to be left, there is {left[0]}", seen)
+    return scene.recover(seen)
+
+
+def make_interrupted(scene: Scene) -> Seen:
+    """Press Ctrl-C at `make`, which passes it on to all that it has started."""
+    # The Makefile has no variable for the project: this is the command that its recipe runs, under make.
+    rule = " ".join(scene.command(f"lossy-{scene.protocol}", "--count", "500", "--engine", "userspace"))
+    running = Running(["make", "--no-print-directory", "--eval", f"under-make: ; @{rule}", "under-make"])
+    try:
+        eventually("the client", lambda: at_run(scene, running), 60)
+        running.interrupt(signal.SIGINT)
+        seen = running.end(ENDED_WITHIN_S, ours=False)
+    finally:
+        running.kill()
+    expect_code(seen, (2, -signal.SIGINT))
+    return scene.recover(seen)
+
+
+def two_experiments(scene: Scene) -> Seen:
+    """Start a second experiment on a lab that has one."""
+    with scene.traffic() as running:
+        second = scene.start().end()
+        seen = running.end()
+    expect_code(second, (1,))
+    if "is in use by `socketlab lossy-" not in second.said:
+        raise Broken(f"expected to be told who uses the lab, got {second.said!r}", second)
+    expect_code(seen, (0,))
+    seen.figures["the second ends with"] = f"exit code 1: {second.said}"
+    return scene.recover(seen)
+
+
+def two_lectures(scene: Scene) -> Seen:
+    """Start a second lecture while one is shown."""
+    project = f"{scene.lab.project}-lecture"
+    claim = {"udp": "u3", "tcp": "t1"}[scene.protocol]
+    command = [sys.executable, "-m", "socketlab", "lecture", claim, "--project", project]
+    first = Running(command)
+    try:
+        eventually("the first lecture's hosts", lambda: scene.everything(project), 60)
+        second = Running(command).end()
+        seen = first.end()
+    finally:
+        first.kill()
+    expect_code(second, (1,))
+    expect_code(seen, (0,))
+    seen.figures["the second ends with"] = f"exit code 1: {second.said}"
+    if left := scene.everything(project):
+        raise Broken(f"expected nothing to be left, there is {', '.join(left)}", seen)
+    return seen
+
+
+def two_labs(scene: Scene) -> Seen:
+    """Run the same experiment on another lab at the same time."""
+    other = Scene(scene.protocol, scene.folder)
+    try:
+        with scene.traffic() as running, other.traffic() as beside:
+            theirs, seen = beside.end(), running.end()
+    finally:
+        left = other.close()
+    for each in (theirs, seen):
+        expect_code(each, (0,))
+    seen.figures["the other's exit code"] = theirs.exit_code or 0
+    if left:
+        raise Broken(f"expected nothing to be left of the other lab, there is {', '.join(left)}", seen)
+    return scene.recover(seen)
+
+
+def stale(scene: Scene) -> Seen:
+    """Make the lab as an earlier version has: its network has a way out, its server is of another image."""
+    scene.stop()
+    scene.lab.build()
+    earlier = scene.folder / "earlier.yaml"
+    described = {
+        "services": {"server": {"image": "socketlab/client", "entrypoint": ["sleep", "600"], "command": []}},
+        "networks": {
+            "lab": {"internal": False, "driver_opts": {"com.docker.network.bridge.inhibit_ipv4": "false"}}
+        },
+    }
+    earlier.write_text(json.dumps(described), encoding="utf-8")
+    files = ["--file", str(ROOT / "compose.yaml"), "--file", str(earlier)]
+    made = Running(scene.lab.compose(*files, "up", "--detach", "--no-deps", "server"))  # fmt: skip
+    if (ended := made.end(ours=False)).exit_code:
+        raise Broken(f"the earlier lab could not be made: {ended.said}")
+    scene.network().reload()
+    if scene.network().attrs["Internal"]:
+        raise Broken("expected the earlier lab's network to have a way out: the instrument does not work")
+    seen = scene.start(count=20).end()
+    expect_code(seen, (0,))
+    attributes = scene.network().attrs
+    seen.figures["the network is closed"] = str(attributes["Internal"]).lower()
+    if not attributes["Internal"]:
+        raise Broken("the earlier version's network, which has a way out, is still in use", seen)
+    return scene.recover(seen)
+
+
+STAGES = ((at_build, "images are built"), (at_start, "hosts are started"), (at_run, "messages are sent"),
+          (at_end, "the evidence is gathered"))  # fmt: skip
+
+FAULTS = (
+    *(
+        Fault(f"{name} {stage.__name__.replace('_', ' ')}", "interrupt", f"{name} while {words}",
+              partial(interrupted, stage, number))
+        for number, name in ((signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"))
+        for stage, words in STAGES
+    ),
+    Fault("Ctrl-C at make", "interrupt", "Ctrl-C at make, while messages are sent", make_interrupted),
+    Fault("two experiments", "two at once", "a second experiment on the same lab", two_experiments,
+          representative=True),
+    Fault("two lectures", "two at once", "make lecture, twice", two_lectures),
+    Fault("two labs", "two at once", "the same experiment on two labs", two_labs),
+    Fault("stale lab", "stale", "an earlier version's network, with a way out, and another image", stale),
+)  # fmt: skip

@@ -1,0 +1,82 @@
+"""The matrix, and running it: each fault over each of its protocols gives a cell."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.faults import commands, hosts, limits, machine
+from tests.faults.fault import BOTH, Fault
+from tests.faults.outcome import Broken, CannotBeTried, Cell, Outcome, Seen
+from tests.faults.scene import Scene
+
+LABS_EACH = 1  # of a protocol
+
+FAULTS: tuple[Fault, ...] = (*hosts.FAULTS, *limits.FAULTS, *machine.FAULTS, *commands.FAULTS)
+
+
+def tried(fault: Fault, scene: Scene) -> Cell:
+    """Try a fault on a lab, and return what came of it; the lab is fit for the next one then."""
+    try:
+        return Cell(fault.name, fault.does, scene.protocol, Outcome.HELD, fault.run(scene))
+    except CannotBeTried as error:
+        return Cell(fault.name, fault.does, scene.protocol, Outcome.UNMEASURED, Seen(), str(error))
+    except Broken as error:
+        scene.stop()
+        return Cell(fault.name, fault.does, scene.protocol, Outcome.BROKEN, error.seen, str(error))
+    except Exception as error:  # noqa: BLE001 - an instrument that breaks says nothing about the lab
+        scene.stop()
+        why = f"the instrument broke: {type(error).__name__}: {error}"
+        return Cell(fault.name, fault.does, scene.protocol, Outcome.UNMEASURED, Seen(), why)
+
+
+def run(faults: Iterable[Fault], told: Callable[[Cell, float], None]) -> list[Cell]:
+    """Try all faults, on labs side by side: each of them has to survive all that is tried on it."""
+    wanted = list(faults)
+    tables = [(protocol, wanted[n::LABS_EACH]) for protocol in BOTH for n in range(LABS_EACH)]
+
+    def column(table: tuple[str, list[Fault]]) -> list[Cell]:
+        protocol, ours = table
+        cells: list[Cell] = []
+        if not any(protocol in fault.protocols for fault in ours):
+            return cells
+        with tempfile.TemporaryDirectory() as folder:
+            scene = Scene(protocol, Path(folder))
+            try:
+                for fault in ours:
+                    if protocol in fault.protocols:
+                        begun = time.monotonic()
+                        cells.append(tried(fault, scene))
+                        told(cells[-1], time.monotonic() - begun)
+            finally:
+                left = scene.close()
+        if left:
+            cells.append(
+                Cell(
+                    "the end",
+                    "the lab is removed",
+                    protocol,
+                    Outcome.BROKEN,
+                    Seen(left=left),
+                    f"left: {', '.join(left)}",
+                )
+            )
+        return cells
+
+    with ThreadPoolExecutor(len(tables)) as pool:
+        cells = [cell for column_of in pool.map(column, tables) for cell in column_of]
+    order = {fault.name: number for number, fault in enumerate(wanted)}
+    return sorted(cells, key=lambda cell: (order.get(cell.fault, len(order)), BOTH.index(cell.protocol)))
+
+
+def say(cell: Cell, took_s: float) -> None:
+    """Tell of a cell as soon as it is known."""
+    seen = cell.seen
+    back = (
+        f"  back after {seen.recovery_s:.1f} s (usual: {seen.usual_s or 0:.1f})"
+        if seen.recovery_s is not None
+        else ""
+    )
+    what = cell.why or seen.reported or seen.said
+    print(f"{cell.outcome:<22} {cell.protocol:<4} {cell.fault:<24} {took_s:5.1f} s{back}  {what}", flush=True)

@@ -1,0 +1,84 @@
+"""What comes of a cell of the matrix: one fault, over one protocol."""
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+VERSION = 1  # of the document; changes when the meaning of a field does
+RECOVERED_WITHIN_S = 10.0
+
+
+class Outcome(StrEnum):
+    """Three-valued: a cell that could not be tried says nothing about the lab."""
+
+    HELD = "held"
+    BROKEN = "broken"
+    UNMEASURED = "could not be measured"
+
+
+class CannotBeTried(Exception):
+    """The fault cannot be made on this machine; the message says why."""
+
+
+@dataclass
+class Seen:
+    """What was seen of a fault. What a fault has nothing to do with stays None or empty.
+
+    Attributes:
+        exit_code: of the command that was disturbed; negative: the signal that ended it.
+        said: its last line.
+        reported: what the result says is wrong with the measurement, or why TCP gave up.
+        fates: how many messages had which fate.
+        expected_bytes, came_bytes: of TCP's byte stream.
+        took_s: the command, from its start to its end.
+        recovery_s: from the end of the fault and of the command until another experiment on this lab was
+            answered in full.
+        usual_s: how long such an experiment took on this lab before any fault.
+        attempts: how many experiments that took.
+        meanwhile: what an attempt before the last one said.
+        left: what was there that should not be, after the command.
+        figures: whatever else was measured, by its name.
+    """
+
+    exit_code: int | None = None
+    said: str = ""
+    reported: str = ""
+    fates: dict[str, int] = field(default_factory=dict)
+    expected_bytes: int | None = None
+    came_bytes: int | None = None
+    took_s: float | None = None
+    recovery_s: float | None = None
+    usual_s: float | None = None
+    attempts: int | None = None
+    meanwhile: str = ""
+    left: list[str] = field(default_factory=list)
+    figures: dict[str, float | int | str] = field(default_factory=dict)
+
+
+class Broken(Exception):
+    """Something did not hold; the message says what was expected and what came.
+
+    Args:
+        said: that.
+        seen: what was seen up to then.
+    """
+
+    def __init__(self, said: str, seen: Seen | None = None) -> None:
+        super().__init__(said)
+        self.seen = seen or Seen()
+
+
+@dataclass
+class Cell:
+    """A fault over a protocol, and what came of it. `why`: of one that has not held."""
+
+    fault: str
+    does: str
+    protocol: str
+    outcome: Outcome
+    seen: Seen
+    why: str = ""
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return asdict(self)

@@ -1,0 +1,111 @@
+"""The part of docs/reliability.md about faults, written from the cells: `python -m tests.faults.page`."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from socketlab.run.lab import ROOT
+from tests.faults.outcome import VERSION, Outcome
+
+CELLS = ROOT / "docs" / "data" / "faults.json"
+PAGE = ROOT / "docs" / "reliability.md"
+BEGIN = "<!-- From here on written by `python -m tests.faults.page`, from data/faults.json. -->"
+END = "<!-- Up to here: faults. -->"
+CONTAINER = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+PROJECT = re.compile(r"socketlab-test-[0-9a-f]{8}")
+FOLDER = re.compile(r"/[a-z]+/tmp[a-z0-9_]+/")  # as tempfile names them
+
+
+def section(told: dict[str, Any]) -> str:
+    """Return the part of the page.
+
+    Raises:
+        ValueError: the cells are of another version.
+    """
+    if told["version"] != VERSION:
+        raise ValueError(
+            f"expected version {VERSION}, got {told['version']}: run make faults JSON={CELLS.name}"
+        )
+    cells = told["cells"]
+    counted = Counter(cell["outcome"] for cell in cells)
+    machine = told["machine"]
+    came = [cell["seen"]["came_bytes"] for cell in cells if cell["seen"]["came_bytes"] is not None]
+    back = sorted(cell["seen"]["recovery_s"] for cell in cells if cell["seen"]["recovery_s"] is not None)
+    lines = [
+        BEGIN,
+        "",
+        f"{len(cells)} cells in {told['took_s']:.0f} s on {machine['cpus']} CPUs ({machine['system']}, "
+        f"kernel {machine['kernel']}, {machine['engine']}; {told['at'][:10]}): "
+        + ", ".join(f"{counted[outcome]} {outcome}" for outcome in Outcome)
+        + ".",
+    ]
+    if back:
+        lines[-1] += (
+            f" The next experiment was answered in full after {back[len(back) // 2]:.1f} s in the median, "
+            f"{back[-1]:.1f} s at the longest. Over TCP {sum(came):,} bytes came in {len(came)} cells, "
+            "compared with those that were sent."
+        )
+    lines += [
+        "",
+        "| fault | over | what is done | the command ends with | it reports | back after | left | outcome |",
+        "|---|---|---|---|---|--:|---|---|",
+    ]
+    lines += [row(cell) for cell in cells]
+    lines += ["", END]
+    return "\n".join(lines)
+
+
+def row(cell: dict[str, Any]) -> str:
+    """Return a cell as a row of the table."""
+    seen = cell["seen"]
+    fates = ", ".join(f"{number} {fate}" for fate, number in sorted(seen["fates"].items()))
+    code = "" if seen["exit_code"] is None else f"exit code {seen['exit_code']}"
+    figures = "; ".join(f"{name}: {value}" for name, value in seen["figures"].items())
+    sees = ": ".join(filter(None, [code, fates or seen["said"]]))
+    if seen["expected_bytes"]:
+        sees += f" ({seen['came_bytes']:,} of {seen['expected_bytes']:,} bytes, in order)"
+    back = "" if seen["recovery_s"] is None else f"{seen['recovery_s']:.1f} s"
+    if (seen["attempts"] or 1) > 1:
+        back += f" ({seen['attempts']} attempts: {seen['meanwhile']})"
+    outcome = cell["outcome"] + (f": {cell['why']}" if cell["why"] else "")
+    left = ", ".join(seen["left"]) or "nothing"
+    told = [
+        cell["fault"],
+        cell["protocol"],
+        cell["does"],
+        sees,
+        "; ".join(filter(None, [seen["reported"], figures])),
+    ]
+    return "| " + " | ".join(map(plain, [*told, back, left, outcome])) + " |"
+
+
+def plain(text: str) -> str:
+    """Return a text for a table's cell, without the names that are others in each run."""
+    text = CONTAINER.sub(r"\1", text)
+    text = FOLDER.sub("", PROJECT.sub("socketlab-test", text))
+    return " ".join(text.replace("|", "/").replace("<", "&lt;").split())
+
+
+def page(before: str, told: dict[str, Any]) -> str:
+    """Return the whole page with this part written anew.
+
+    Raises:
+        ValueError: the page lacks the lines between which it belongs.
+    """
+    head, begin, rest = before.partition(BEGIN)
+    _old, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"expected the lines {BEGIN!r} and {END!r} in {PAGE.name}")
+    return head + section(told) + tail
+
+
+def write(page_file: Path = PAGE, cells: Path = CELLS) -> None:
+    """Write it."""
+    told = json.loads(cells.read_text(encoding="utf-8"))
+    page_file.write_text(page(page_file.read_text(encoding="utf-8"), told), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,372 @@
+"""A lab with traffic on it, to be disturbed; and what must hold of any disturbance.
+
+What holds of every fault:
+
+1. The command ends by itself; it shows no traceback; what it complains about is one line.
+2. A message that nobody can know the fate of is unmeasured. None is called lost that the fault has taken.
+3. Over TCP the bytes that came are the first of those that were sent, each once and in order. When they are
+   not all, the run says so.
+4. The next experiment on the same lab is answered in full, at most RECOVERED_WITHIN_S later than usual.
+5. No client is left, and the network is as clean as before.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, cast
+
+import docker
+from docker.errors import APIError, NotFound
+from docker.models.containers import Container
+from numbered import message
+
+from socketlab.describe.scenario import Engine
+from socketlab.errors import LabError
+from socketlab.run.lab import ROOT, Lab, endpoint
+from tests.faults.outcome import RECOVERED_WITHIN_S, Broken, CannotBeTried, Seen
+
+COUNT, RATE, SIZE = 200, 100, 64  # messages, a second, bytes: two seconds of traffic
+AGAIN = 20  # messages of an experiment that shows that the lab is as before
+BEGUN = 20  # messages at the server: the traffic is under way
+LASTS_S = 0.5  # a fault that heals in the traffic
+PATIENCE_S = 90.0  # of ours with a command: a TCP client gives up after 60 s in which no byte comes
+NOT_RESTORED = "the network was not restored"
+LOST = ("lost", "lost going", "lost coming back")
+
+# In a container: the program itself, which its first process (init) has started.
+SIGNAL_THE_PROGRAM = """
+import os, sys
+for name in os.listdir("/proc"):
+    if name.isdecimal():
+        try:
+            stat = open(f"/proc/{name}/stat").read()
+        except FileNotFoundError:
+            continue
+        if stat.rpartition(")")[2].split()[1] == "1":
+            os.kill(int(name), int(sys.argv[1]))
+            print(name)
+"""
+
+
+def eventually(what: str, look: Callable[[], Any], within_s: float = 20.0) -> Any:
+    """Return what is seen as soon as it is true.
+
+    Raises:
+        Broken: it does not become so.
+    """
+    deadline = time.monotonic() + within_s
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            raise Broken(f"waited {within_s:g} s in vain for {what}")
+        time.sleep(0.02)
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes of this machine that a process has started, and those that these have."""
+    parents: dict[int, list[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with suppress(OSError, IndexError):
+                stat = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+                parents.setdefault(int(stat[1]), []).append(int(folder.name))
+    found = list(parents.get(pid, ()))
+    for child in found:
+        found += parents.get(child, ())
+    return found
+
+
+class Running:
+    """A command of the lab that runs, as somebody at a terminal has started it."""
+
+    def __init__(
+        self, command: list[str], file: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.command = command
+        self.file = file
+        self.begun = time.monotonic()
+        self._out = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end()
+        self._err = tempfile.TemporaryFile()  # noqa: SIM115
+        # A group of its own, as a shell gives one to each command: Ctrl-C goes to all that is in it.
+        self.process = subprocess.Popen(
+            ["env", "--default-signal=INT", *command],
+            stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._err, cwd=ROOT, start_new_session=True,
+            env=dict(os.environ | dict(environment or {})),
+        )  # fmt: skip
+
+    def interrupt(self, number: signal.Signals) -> None:
+        """Press Ctrl-C, which all of the group get; any other signal is for the command alone."""
+        if number is signal.SIGINT:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
+
+    def children(self) -> list[str]:
+        """Return the command lines of all that it has started and that still runs."""
+        found = []
+        for pid in descendants(self.process.pid):
+            with suppress(OSError):
+                found.append(Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " "))
+        return found
+
+    def kill(self) -> None:
+        """End it and all that it has started, at once."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._written()
+
+    def _written(self) -> tuple[str, str]:
+        said = []
+        for file in (self._out, self._err):
+            if not file.closed:
+                file.seek(0)
+                said.append(file.read().decode(errors="replace"))
+                file.close()
+        return (said[0], said[1]) if said else ("", "")
+
+    def end(self, within_s: float = PATIENCE_S, *, ours: bool = True) -> Seen:
+        """Wait for its end, and return what a user sees of it and what its result says.
+
+        Args:
+            within_s: so long.
+            ours: it is `socketlab`, whose exit codes and complaints have a form.
+
+        Raises:
+            Broken: it does not end, shows a traceback, or complains in more than a line.
+        """
+        try:
+            code = self.process.wait(within_s)
+        except subprocess.TimeoutExpired as error:
+            self.kill()
+            raise Broken(f"expected an end within {within_s:g} s, the command still runs") from error
+        out, err = self._written()
+        lines = [line for line in (err or out).splitlines() if line.strip()]
+        seen = Seen(exit_code=code, said=lines[-1] if lines else "", took_s=time.monotonic() - self.begun)
+        if "Traceback" in out + err:
+            raise Broken(f"expected a line, it shows a traceback that ends with {seen.said!r}", seen)
+        if ours and code in {1, 2} and (len(err.splitlines()) != 1 or not err.startswith("socketlab: ")):
+            raise Broken(f"expected one line 'socketlab: …', it says {err[-300:]!r}", seen)
+        if code in {0, 4} and self.file is not None:
+            told = json.loads(self.file.read_text(encoding="utf-8"))["results"]
+            for result in told:
+                add_result(seen, result)
+        return seen
+
+
+def add_result(seen: Seen, result: Mapping[str, Any]) -> None:
+    """Add what a result says to what was seen, and check what must hold of any.
+
+    Raises:
+        Broken: a message is called lost in a measurement that broke, or bytes are not those that were sent.
+    """
+    part = result.get("story") or result["connection"]
+    for each in part.get("messages") or part["lines"]:
+        seen.fates[each["fate"]] = seen.fates.get(each["fate"], 0) + 1
+    reasons = [*part["faults"], *([f"TCP: {part['gave_up']}"] if part.get("gave_up") else [])]
+    seen.reported = "; ".join(dict.fromkeys(filter(None, [seen.reported, *reasons])))
+    lost = sum(seen.fates.get(fate, 0) for fate in LOST)
+    if part["faults"] and lost:
+        raise Broken(f"expected messages to be unmeasured, {lost} are called lost: {seen.reported}", seen)
+    if result["exit_code"] == 4 and not part["faults"]:
+        raise Broken(
+            "the exit code says that something was not measured, and the result does not say what", seen
+        )
+    if part.get("bytes"):
+        add_bytes(seen, part["bytes"], result["experiment"]["stream"])
+        if seen.came_bytes != seen.expected_bytes and not reasons:
+            raise Broken(f"{seen.came_bytes} of {seen.expected_bytes} bytes came, and nobody says why", seen)
+
+
+def add_bytes(seen: Seen, told: Mapping[str, Any], stream: Mapping[str, Any]) -> None:
+    """Compare the bytes that came with as many of those that were sent.
+
+    Raises:
+        Broken: they are not the same: one was lost, repeated, damaged or came out of order.
+    """
+    whole = b"".join(message(n, stream["size"], line=True).upper() for n in range(1, stream["count"] + 1))
+    seen.expected_bytes, seen.came_bytes = told["expected"], told["came"]
+    if hashlib.sha256(whole[: told["came"]]).hexdigest() != told["sha256_came"]:
+        raise Broken(
+            f"the {told['came']} bytes that came are not the first ones of those that were sent", seen
+        )
+
+
+class Scene:
+    """A lab, with traffic over a protocol.
+
+    Args:
+        protocol: udp or tcp.
+        folder: for results.
+    """
+
+    def __init__(self, protocol: str, folder: Path) -> None:
+        self.protocol = protocol
+        self.folder = folder
+        self.lab = Lab(f"socketlab-test-{secrets.token_hex(4)}")
+        self.engine = docker.DockerClient(base_url=endpoint())
+        self.usual_s: float | None = None  # an experiment on this lab, undisturbed; None: it is not up
+
+    def stop(self) -> None:
+        """Remove what there is of the lab: the next traffic finds another one."""
+        self.usual_s = None
+        self.lab.stop()
+
+    def close(self) -> list[str]:
+        """Remove the lab; return what is left of it."""
+        self.lab.stop()
+        left = self.everything()
+        self.lab.close()
+        self.engine.close()
+        return left
+
+    # --- what is there
+
+    def everything(self, project: str = "") -> list[str]:
+        """Return the names of all that there is of the lab on the engine, or of another one."""
+        label = f"com.docker.compose.project={project or self.lab.project}"
+        wanted: dict[str, str | list[str] | bool] = {"label": label}
+        found = [str(one.name) for one in self.engine.containers.list(all=True, filters=wanted)]
+        found += [str(one.name) for one in self.engine.networks.list(filters=wanted)]
+        return sorted(found)
+
+    def left_over(self) -> list[str]:
+        """Return what should not be there between two runs: clients, and an impairment."""
+        left = [name for name in self.everything() if "-client-" in name]
+        with suppress(LabError, APIError, NotFound):  # no sidecar at work: no impairment
+            code, shown = self.lab.container("netem").exec_run(["netem", "show"])
+            if code == 0 and b"nothing" not in cast("bytes", shown):
+                left.append(f"an impairment: {cast('bytes', shown).decode(errors='replace').strip()}")
+        return left
+
+    @property
+    def server(self) -> Container:
+        """The server's container."""
+        return self.lab.container("server")
+
+    @property
+    def sidecar(self) -> Container:
+        """The sidecar's."""
+        return self.lab.container("netem")
+
+    @property
+    def client(self) -> Container:
+        """The container of the client that sends."""
+        found = self.engine.containers.list(filters={"name": f"{self.lab.project}-client-"})
+        if len(found) != 1:
+            raise Broken(f"expected one client at work, found {len(found)}")
+        return found[0]
+
+    def network(self) -> Any:
+        """Return the lab's network."""
+        return self.engine.networks.get(f"{self.lab.project}_lab")
+
+    def signal(self, container: Container, number: signal.Signals) -> None:
+        """Send a signal to the program of a container, not to its first process, which would ignore it."""
+        code, said = container.exec_run(["python3", "-c", SIGNAL_THE_PROGRAM, str(int(number))])
+        if code or not said:
+            raise CannotBeTried(f"the program of {container.name} could not be found: {said!r}")
+
+    # --- traffic
+
+    def command(self, name: str, *arguments: str) -> list[str]:
+        """Return a command line of `socketlab` for this lab."""
+        return [sys.executable, "-m", "socketlab", name, *arguments, "--project", self.lab.project]
+
+    def start(
+        self, *arguments: str, count: int = COUNT, environment: Mapping[str, str] | None = None
+    ) -> Running:
+        """Start an experiment, as somebody types it."""
+        file = self.folder / f"{secrets.token_hex(4)}.json"
+        options = [
+            "--engine",
+            "userspace",
+            "--netem",
+            "delay 1ms",
+            "--count",
+            str(count),
+            "--rate",
+            str(RATE),
+        ]
+        options += ["--timeline", "none", "--json", str(file), *arguments]
+        return Running(self.command(f"lossy-{self.protocol}", *options), file, environment)
+
+    @contextmanager
+    def traffic(self, *arguments: str, count: int = COUNT) -> Iterator[Running]:
+        """Start an experiment; the body begins when its messages arrive at the server."""
+        if self.usual_s is None:
+            self.lab.start_impaired(Engine.USERSPACE)
+            begun = time.monotonic()
+            if (usual := self.start(count=AGAIN).end()).exit_code:
+                raise CannotBeTried(f"an experiment fails without a fault, too: {usual.said}")
+            self.usual_s = time.monotonic() - begun
+        mark, server = self.lab.mark_log("server"), self.server
+        running = self.start(*arguments, count=count)
+        try:
+            self.wait_for_messages(running, server, mark)
+            yield running
+        finally:
+            running.kill()
+
+    def wait_for_messages(self, running: Running, server: Container, mark: float) -> None:
+        """Wait until so many messages of the traffic are in the server's log."""
+        wanted = b'"seq"' if self.protocol == "udp" else b'"event": "recv"'
+
+        def under_way() -> bool:
+            if running.process.poll() is not None:
+                raise Broken(f"the traffic has not begun: {running.end().said}")
+            return server.logs(since=mark, stream=False).count(wanted) > BEGUN
+
+        eventually("traffic at the server", under_way, 30)
+
+    # --- afterwards
+
+    def recover(self, seen: Seen) -> Seen:
+        """Run experiments on the lab until one is answered in full, and add how long that took.
+
+        Raises:
+            Broken: it took too long, or something is left.
+        """
+        begun = time.monotonic()
+        seen.attempts, seen.usual_s = 0, self.usual_s
+        if NOT_RESTORED not in seen.reported:  # what it has said itself, is for the next run to mend
+            seen.left = self.left_over()
+        while True:
+            seen.attempts += 1
+            again = self.start(count=AGAIN).end()
+            seen.recovery_s = time.monotonic() - begun
+            if (again.exit_code, again.fates) == (0, {"answered": AGAIN}):
+                break
+            seen.meanwhile = again.said
+            if seen.recovery_s > 3 * RECOVERED_WITHIN_S:
+                raise Broken(f"the lab does not recover: {again.said}", seen)
+        seen.left += self.left_over()
+        if seen.left:
+            raise Broken(f"expected nothing to be left, there is {', '.join(seen.left)}", seen)
+        late_s = seen.recovery_s - (self.usual_s or 0)
+        if late_s > RECOVERED_WITHIN_S:
+            raise Broken(
+                f"expected the lab back within {RECOVERED_WITHIN_S:g} s, it took {late_s:.1f} s", seen
+            )
+        return seen
+
+
+def expect_code(seen: Seen, codes: Collection[int]) -> None:
+    """Check the exit code.
+
+    Raises:
+        Broken: it is another.
+    """
+    if seen.exit_code not in codes:
+        raise Broken(
+            f"expected exit code {' or '.join(map(str, codes))}, got {seen.exit_code}: {seen.said}", seen
+        )

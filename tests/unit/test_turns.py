@@ -1,0 +1,104 @@
+"""One experiment at a time on a lab: who comes second is told so, and nothing is left of the lock."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from socketlab.errors import EngineError
+from socketlab.run import turns
+
+HOLDER = """
+import sys, time
+from socketlab.run import turns
+with turns.turn("lab", "socketlab lecture"):
+    print("has it", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for temporary files of its own."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path
+
+
+def test_second_run_on_a_lab_is_refused_in_one_line_that_names_the_first() -> None:
+    with turns.turn("lab", "socketlab lecture"):
+        wanted = (
+            rf"^the lab 'lab' is in use by `socketlab lecture` \(process {os.getpid()}\): wait for its end, "
+            r"or give this one a lab of its own, as in --project other$"
+        )
+        with pytest.raises(EngineError, match=wanted), turns.turn("lab", "socketlab lecture"):
+            pass
+
+
+def test_nothing_is_left_and_the_next_one_has_its_turn(folder: Path) -> None:
+    for _time in range(2):
+        with turns.turn("lab", "one"):
+            assert [path.name for path in folder.iterdir()] == ["socketlab-lab.lock"]
+        assert list(folder.iterdir()) == []
+
+
+def test_labs_of_different_names_do_not_wait_for_each_other() -> None:
+    with turns.turn("lab", "one"), turns.turn("other", "two"):
+        pass
+
+
+def test_those_who_share_a_lab_do_so_and_the_last_removes_the_file(folder: Path) -> None:
+    with turns.turn("lab", "one", shared=True):
+        with turns.turn("lab", "two", shared=True):
+            pass
+        with pytest.raises(EngineError, match="is in use"), turns.turn("lab", "three"):
+            pass
+    assert list(folder.iterdir()) == []
+
+
+def test_run_that_is_killed_keeps_nobody_out(folder: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "has it\n"
+        with pytest.raises(EngineError, match=f"process {holder.pid}"), turns.turn("lab", "one"):
+            pass
+        holder.kill()
+        holder.wait()
+    assert list(folder.iterdir()) != []  # what a killed run leaves, the next one takes
+    with turns.turn("lab", "one"):
+        pass
+    assert list(folder.iterdir()) == []
+
+
+def test_file_that_is_removed_while_somebody_waits_to_lock_it_locks_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "socketlab-lab.lock"
+    opened = turns._opened
+
+    def removed_meanwhile(wanted: Path) -> int:
+        descriptor = opened(wanted)
+        monkeypatch.setattr(turns, "_opened", opened)
+        path.unlink()
+        return descriptor
+
+    monkeypatch.setattr(turns, "_opened", removed_meanwhile)
+    with turns.turn("lab", "one"):
+        assert path.exists()
+
+
+def test_name_of_a_project_names_no_other_folder(folder: Path) -> None:
+    assert turns.lock_file("../x/y").parent == folder
+
+
+def test_what_is_no_file_of_ours_is_told_and_left_alone(folder: Path) -> None:
+    (folder / "socketlab-lab.lock").symlink_to("/dev/null")
+    wanted = r"^cannot tell whether the lab 'lab' is in use"
+    with pytest.raises(EngineError, match=wanted), turns.turn("lab", "one"):
+        pass
+    assert (folder / "socketlab-lab.lock").is_symlink()
