@@ -492,10 +492,18 @@ class Lab:
             "--progress", "quiet", "run", "--rm", "--no-TTY", "--no-deps", "--name", name, "client",
             *arguments,
         )  # fmt: skip
-        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as keyboard:
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile(buffering=0) as keyboard:
             # Files, not pipes: they take any amount while we read what it says about its progress.
-            keyboard.write(typed.encode())
-            keyboard.seek(0)
+            try:
+                left = typed.encode()
+                while left:  # of what does not fit a part is taken first
+                    left = left[keyboard.write(left) :]
+                keyboard.seek(0)
+            except OSError as error:
+                where = tempfile.gettempdir()
+                raise EngineError(
+                    f"cannot keep what is to be typed in {where}: {error.strerror}; make room there"
+                ) from error
             client = subprocess.Popen(
                 command,
                 stdin=keyboard,

@@ -26,7 +26,9 @@ def main() -> int:
     """Run the matrix, and write what came of it."""
     parser = argparse.ArgumentParser(prog="faults", description="What is broken on purpose, and what holds.")
     parser.add_argument("--only", metavar="WORD", default="", help="faults with this in their name or group")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the cells to this file")
+    parser.add_argument(
+        "--json", metavar="FILE", type=Path, help="write the cells to this file; with --only, these alone"
+    )
     options = parser.parse_args()
     faults = [each for each in matrix.FAULTS if options.only in each.name or options.only == each.group]
     if not faults:
@@ -38,12 +40,16 @@ def main() -> int:
     took_s = time.monotonic() - begun
     print(f"{took_s:.0f} s: " + ", ".join(f"{sum(c.outcome is o for c in cells)} {o}" for o in Outcome))
     if options.json:
+        ours = [cell.as_data() for cell in cells]
+        if options.only and options.json.exists():  # the others stay as they are
+            names = {cell.fault for cell in cells}
+            before = json.loads(options.json.read_text(encoding="utf-8"))["cells"]
+            ours += [cell for cell in before if cell["fault"] not in names]
         told = {
             "version": VERSION,
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "took_s": round(took_s, 1),
             "machine": machine | {"python": platform.python_version(), "root": os.geteuid() == 0},
-            "cells": [cell.as_data() for cell in cells],
+            "cells": sorted(ours, key=lambda cell: matrix.place(cell["fault"], cell["protocol"])),
         }
         options.json.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return int(any(cell.outcome is Outcome.BROKEN for cell in cells))

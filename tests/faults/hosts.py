@@ -8,7 +8,7 @@ from typing import cast
 from docker.models.containers import Container
 
 from tests.faults.fault import DISTURBED, MEASURED, Fault, in_traffic
-from tests.faults.outcome import Broken, Seen
+from tests.faults.outcome import Broken, CannotBeTried, Seen
 from tests.faults.scene import Scene
 
 NAMES = ["server", "servername", "hostname"]
@@ -92,6 +92,15 @@ def parted(scene: Scene) -> Iterator[None]:
             yield
 
 
+@contextmanager
+def rules_removed(scene: Scene) -> Iterator[None]:
+    """Remove the firewall rules by which packets reach the sidecar: the network is no worse than any."""
+    code, said = scene.sidecar.exec_run(["iptables", "-t", "raw", "-F"])
+    if code:
+        raise CannotBeTried(f"the rules could not be removed: {cast('bytes', said).decode(errors='replace')}")
+    yield
+
+
 def name_gone(scene: Scene) -> Seen:
     """Put the server back on the network without its name: whoever asks now, asks in vain."""
     with scene.traffic() as running:
@@ -165,6 +174,8 @@ FAULTS = (
     Fault("server restarted", "server", "docker restart of the server", in_traffic(restarted(server))),
     Fault("client killed", "client", "SIGKILL to the client's host, in the middle of its messages",
           in_traffic(killed(client))),
+    Fault("client stopped", "client", "SIGSTOP to the client, SIGCONT 0.5 s later (not listed)",
+          in_traffic(stopped(client), EITHER)),
     Fault("server off the network", "network", "docker network disconnect of the server, connect 0.5 s later",
           in_traffic(disconnected)),
     Fault("client off the network", "network", "docker network disconnect of the client, connect 0.5 s later",
@@ -179,5 +190,7 @@ FAULTS = (
           in_traffic(stopped(sidecar), EITHER)),
     Fault("sidecar stays stopped", "sidecar", "SIGSTOP to the sidecar until the run is over",
           in_traffic(stopped(sidecar), heals=False)),
+    Fault("rules removed", "sidecar", "iptables -F beside the sidecar, so that packets pass it by (not listed)",
+          in_traffic(rules_removed)),
     Fault("sidecar restarted", "sidecar", "docker restart of the sidecar", in_traffic(restarted(sidecar))),
 )  # fmt: skip

@@ -1,11 +1,8 @@
 """Faults of what a host may take: memory, processes, descriptors."""
 
-import os
-import resource
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import cast
 
 from docker.models.containers import Container
@@ -13,21 +10,49 @@ from docker.models.containers import Container
 from tests.faults.fault import DISTURBED, MEASURED, Fault, in_traffic
 from tests.faults.hosts import server, sidecar
 from tests.faults.outcome import Broken, CannotBeTried
-from tests.faults.scene import Scene, descendants, eventually
+from tests.faults.scene import Scene, eventually
 
 KILLED = 128 + signal.SIGKILL
 TOO_MUCH_MB = 300  # a host of ours has 256
 TAKE = f"x = b'x' * ({TOO_MUCH_MB} << 20)"
-# Makes processes until there may be no more, says so, and holds them.
+# Makes processes until there may be no more, says so, and holds them; at the latest the clock ends them.
 FORK = """
 import os, signal
+def hold():
+    signal.alarm(15)
+    signal.pause()
 try:
-    while True:
-        if not os.fork():
-            signal.pause()
+    while os.fork():
+        pass
 except OSError:
     print("full", flush=True)
-    signal.pause()
+hold()
+"""
+# Everything here is done inside the host: no process of another one has a number there.
+RELEASE = """
+import os, signal
+for name in os.listdir("/proc"):
+    if name.isdecimal() and int(name) != os.getpid():
+        try:
+            words = open(f"/proc/{name}/cmdline", "rb").read()
+        except FileNotFoundError:
+            continue
+        if b"def hold" in words:
+            os.kill(int(name), signal.SIGKILL)
+"""
+# Lets the program, which the first process has started, open so many more descriptors than it has.
+LIMIT = """
+import os, resource, sys
+for name in os.listdir("/proc"):
+    if name.isdecimal():
+        try:
+            stat = open(f"/proc/{name}/stat").read()
+        except FileNotFoundError:
+            continue
+        if stat.rpartition(")")[2].split()[1] == "1":
+            _soft, hard = resource.prlimit(int(name), resource.RLIMIT_NOFILE)
+            open_now = len(os.listdir(f"/proc/{name}/fd"))
+            resource.prlimit(int(name), resource.RLIMIT_NOFILE, (min(hard, open_now + int(sys.argv[1])), hard))
 """
 
 
@@ -55,13 +80,10 @@ def processes(which: Callable[[Scene], Container]) -> Callable[[Scene], Abstract
         stream = cast("Iterator[bytes]", api.exec_start(made, stream=True))
         if b"full" not in next(stream):
             raise Broken("expected the limit of processes to be reached")
-        parent = int(api.exec_inspect(made)["Pid"])
         try:
             yield
         finally:
-            # From here: inside nothing can be started any more.
-            for pid in (*descendants(parent), parent):
-                os.kill(pid, signal.SIGKILL)
+            container.exec_run(["python3", "-c", RELEASE])  # may be refused: then the clock ends them
             eventually("the processes' end", lambda: not api.exec_inspect(made)["Running"])
 
     return inject
@@ -70,23 +92,18 @@ def processes(which: Callable[[Scene], Container]) -> Callable[[Scene], Abstract
 @contextmanager
 def descriptors(scene: Scene) -> Iterator[None]:
     """Let the server open no more descriptors than it has; what it could open is given back in the end."""
-    if os.geteuid() != 0:
-        raise CannotBeTried("only root may change another process's limits (prlimit(2))")
-    pid = program(scene.server)
-    _soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(list(Path(f"/proc/{pid}/fd").iterdir())), hard))
+    limit_descriptors(scene, 0)
     try:
         yield
     finally:
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
+        limit_descriptors(scene, 1 << 20)
 
 
-def program(container: Container) -> int:
-    """Return the number of a container's program, as this machine has it."""
-    container.reload()
-    if not (found := descendants(int(container.attrs["State"]["Pid"]))):
-        raise CannotBeTried("the engine's processes are not this machine's, or cannot be seen")
-    return found[0]
+def limit_descriptors(scene: Scene, more: int) -> None:
+    """Let the server's program open so many more descriptors."""
+    code, said = scene.server.exec_run(["python3", "-c", LIMIT, str(more)])
+    if code:
+        raise CannotBeTried(f"the limit could not be set: {cast('bytes', said).decode(errors='replace')}")
 
 
 FAULTS = (

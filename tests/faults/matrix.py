@@ -11,7 +11,7 @@ from tests.faults.fault import BOTH, Fault
 from tests.faults.outcome import Broken, CannotBeTried, Cell, Outcome, Seen
 from tests.faults.scene import Scene
 
-LABS_EACH = 1  # of a protocol
+LABS_EACH = 2  # of a protocol
 
 FAULTS: tuple[Fault, ...] = (*hosts.FAULTS, *limits.FAULTS, *machine.FAULTS, *commands.FAULTS)
 
@@ -31,7 +31,7 @@ def tried(fault: Fault, scene: Scene) -> Cell:
         return Cell(fault.name, fault.does, scene.protocol, Outcome.UNMEASURED, Seen(), why)
 
 
-def run(faults: Iterable[Fault], told: Callable[[Cell, float], None]) -> list[Cell]:
+def run(faults: Iterable[Fault], told: Callable[[Cell], None]) -> list[Cell]:
     """Try all faults, on labs side by side: each of them has to survive all that is tried on it."""
     wanted = list(faults)
     tables = [(protocol, wanted[n::LABS_EACH]) for protocol in BOTH for n in range(LABS_EACH)]
@@ -48,7 +48,8 @@ def run(faults: Iterable[Fault], told: Callable[[Cell, float], None]) -> list[Ce
                     if protocol in fault.protocols:
                         begun = time.monotonic()
                         cells.append(tried(fault, scene))
-                        told(cells[-1], time.monotonic() - begun)
+                        cells[-1].took_s = round(time.monotonic() - begun, 1)
+                        told(cells[-1])
             finally:
                 left = scene.close()
         if left:
@@ -66,11 +67,16 @@ def run(faults: Iterable[Fault], told: Callable[[Cell, float], None]) -> list[Ce
 
     with ThreadPoolExecutor(len(tables)) as pool:
         cells = [cell for column_of in pool.map(column, tables) for cell in column_of]
-    order = {fault.name: number for number, fault in enumerate(wanted)}
-    return sorted(cells, key=lambda cell: (order.get(cell.fault, len(order)), BOTH.index(cell.protocol)))
+    return sorted(cells, key=lambda cell: place(cell.fault, cell.protocol))
 
 
-def say(cell: Cell, took_s: float) -> None:
+def place(fault: str, protocol: str) -> tuple[int, int]:
+    """Return where a cell stands in the matrix."""
+    names = [each.name for each in FAULTS]
+    return names.index(fault) if fault in names else len(names), BOTH.index(protocol)
+
+
+def say(cell: Cell) -> None:
     """Tell of a cell as soon as it is known."""
     seen = cell.seen
     back = (
@@ -79,4 +85,7 @@ def say(cell: Cell, took_s: float) -> None:
         else ""
     )
     what = cell.why or seen.reported or seen.said
-    print(f"{cell.outcome:<22} {cell.protocol:<4} {cell.fault:<24} {took_s:5.1f} s{back}  {what}", flush=True)
+    print(
+        f"{cell.outcome:<22} {cell.protocol:<4} {cell.fault:<24} {cell.took_s:5.1f} s{back}  {what}",
+        flush=True,
+    )

@@ -70,7 +70,7 @@ class Broken(Exception):
 
 @dataclass
 class Cell:
-    """A fault over a protocol, and what came of it. `why`: of one that has not held."""
+    """A fault over a protocol, and what came of it. `why`: of one that has not held. `took_s`: all of it."""
 
     fault: str
     does: str
@@ -78,6 +78,7 @@ class Cell:
     outcome: Outcome
     seen: Seen
     why: str = ""
+    took_s: float = 0.0
 
     def as_data(self) -> dict[str, Any]:
         """Return it as JSON has it."""

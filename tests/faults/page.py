@@ -36,7 +36,8 @@ def section(told: dict[str, Any]) -> str:
     lines = [
         BEGIN,
         "",
-        f"{len(cells)} cells in {told['took_s']:.0f} s on {machine['cpus']} CPUs ({machine['system']}, "
+        f"{len(cells)} cells, {sum(cell['took_s'] for cell in cells):.0f} s in all, four side by side, on "
+        f"{machine['cpus']} CPUs that had other work, too ({machine['system']}, "
         f"kernel {machine['kernel']}, {machine['engine']}; {told['at'][:10]}): "
         + ", ".join(f"{counted[outcome]} {outcome}" for outcome in Outcome)
         + ".",
@@ -44,8 +45,9 @@ def section(told: dict[str, Any]) -> str:
     if back:
         lines[-1] += (
             f" The next experiment was answered in full after {back[len(back) // 2]:.1f} s in the median, "
-            f"{back[-1]:.1f} s at the longest. Over TCP {sum(came):,} bytes came in {len(came)} cells, "
-            "compared with those that were sent."
+            f"{back[-1]:.1f} s at the longest; beside it is what it took before the fault. "
+            f"Over TCP {sum(came):,} bytes came in {len(came)} cells, and were compared with those that were "
+            "sent."
         )
     lines += [
         "",
@@ -67,6 +69,8 @@ def row(cell: dict[str, Any]) -> str:
     if seen["expected_bytes"]:
         sees += f" ({seen['came_bytes']:,} of {seen['expected_bytes']:,} bytes, in order)"
     back = "" if seen["recovery_s"] is None else f"{seen['recovery_s']:.1f} s"
+    if seen["usual_s"]:
+        back += f" (usual: {seen['usual_s']:.1f} s)"
     if (seen["attempts"] or 1) > 1:
         back += f" ({seen['attempts']} attempts: {seen['meanwhile']})"
     outcome = cell["outcome"] + (f": {cell['why']}" if cell["why"] else "")

@@ -79,7 +79,7 @@ def descendants(pid: int) -> list[int]:
             with suppress(OSError, IndexError):
                 stat = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
                 parents.setdefault(int(stat[1]), []).append(int(folder.name))
-    found = list(parents.get(pid, ()))
+    found = list(parents.get(pid, ())) if pid > 1 else []
     for child in found:
         found += parents.get(child, ())
     return found
@@ -326,7 +326,7 @@ class Scene:
                 raise Broken(f"the traffic has not begun: {running.end().said}")
             return server.logs(since=mark, stream=False).count(wanted) > BEGUN
 
-        eventually("traffic at the server", under_way, 30)
+        eventually("traffic at the server", under_way, 60)
 
     # --- afterwards
 
