@@ -262,7 +262,8 @@ class Lab:
             MADE_BY_COMPOSE,
         ]
         with engine_errors(f"list the containers of {service}"):
-            return self._docker.containers.list(all=True, filters={"label": labels})
+            # One may go while it is looked at: a client does, at its end.
+            return self._docker.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
 
     def container(self, service: str) -> Container:
         """Return the one container of a service."""
@@ -628,7 +629,9 @@ def projects() -> list[str]:
             container.labels.get("com.docker.compose.project", "")
             for role in ROLES
             for container in client.containers.list(
-                all=True, filters={"label": [f"{ROLE_LABEL}={role}", MADE_BY_COMPOSE]}
+                all=True,
+                filters={"label": [f"{ROLE_LABEL}={role}", MADE_BY_COMPOSE]},
+                ignore_removed=True,
             )
         }
     return sorted(found - {""})

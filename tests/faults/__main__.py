@@ -9,9 +9,11 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from socketlab.run.lab import ROOT, Lab
 
@@ -19,7 +21,7 @@ from socketlab.run.lab import ROOT, Lab
 sys.path[:0] = [str(ROOT / "services" / "client")]
 
 from tests.faults import matrix  # noqa: E402 - our modules can be found from here on
-from tests.faults.outcome import VERSION, Outcome  # noqa: E402
+from tests.faults.outcome import VERSION, Cell, Outcome  # noqa: E402
 
 
 def main() -> int:
@@ -34,25 +36,36 @@ def main() -> int:
     if not faults:
         parser.error(f"expected a word of {', '.join(each.name for each in matrix.FAULTS)}")
     with closing(Lab()) as lab:
-        machine = lab.machine()
+        machine = lab.machine() | {"python": platform.python_version(), "root": os.geteuid() == 0}
+    before = []
+    if options.only and options.json and options.json.exists():  # the others stay as they are
+        names = {each.name for each in faults}
+        told = json.loads(options.json.read_text(encoding="utf-8"))["cells"]
+        before = [cell for cell in told if cell["fault"] not in names]
+    cells: list[Cell] = []
+
+    def tell(cell: Cell) -> None:
+        matrix.say(cell)
+        cells.append(cell)
+        if options.json:  # after each, for a machine that does not see the end of it
+            write(options.json, before + [each.as_data() for each in cells], machine)
+
     begun = time.monotonic()
-    cells = matrix.run(faults, matrix.say)
+    matrix.run(faults, tell)
     took_s = time.monotonic() - begun
     print(f"{took_s:.0f} s: " + ", ".join(f"{sum(c.outcome is o for c in cells)} {o}" for o in Outcome))
-    if options.json:
-        ours = [cell.as_data() for cell in cells]
-        if options.only and options.json.exists():  # the others stay as they are
-            names = {cell.fault for cell in cells}
-            before = json.loads(options.json.read_text(encoding="utf-8"))["cells"]
-            ours += [cell for cell in before if cell["fault"] not in names]
-        told = {
-            "version": VERSION,
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": machine | {"python": platform.python_version(), "root": os.geteuid() == 0},
-            "cells": sorted(ours, key=lambda cell: matrix.place(cell["fault"], cell["protocol"])),
-        }
-        options.json.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return int(any(cell.outcome is Outcome.BROKEN for cell in cells))
+
+
+def write(file: Path, cells: list[dict[str, Any]], machine: Mapping[str, Any]) -> None:
+    """Write cells as a document, in the order of the matrix."""
+    told = {
+        "version": VERSION,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine,
+        "cells": sorted(cells, key=lambda cell: matrix.place(cell["fault"], cell["protocol"])),
+    }
+    file.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from socketlab.describe.scenario import Engine
 from socketlab.run.lab import ROOT
 from tests.faults.fault import Fault
 from tests.faults.outcome import Broken, Seen
@@ -43,8 +42,7 @@ Stage = Callable[[Scene, Running], bool]
 
 def interrupted(stage: Stage, number: signal.Signals, scene: Scene) -> Seen:
     """Interrupt an experiment at a stage."""
-    if stage is not at_build and scene.usual_s is None:
-        scene.lab.start_impaired(Engine.USERSPACE)
+    scene.ready()
     running = scene.start(count=2 * RATE)
     try:
         eventually(f"the stage {stage.__name__}", lambda: stage(scene, running), 60)
@@ -64,6 +62,7 @@ def interrupted(stage: Stage, number: signal.Signals, scene: Scene) -> Seen:
 def make_interrupted(scene: Scene) -> Seen:
     """Press Ctrl-C at `make`, which passes it on to all that it has started."""
     # The Makefile has no variable for the project: this is the command that its recipe runs, under make.
+    scene.ready()
     rule = " ".join(scene.command(f"lossy-{scene.protocol}", "--count", "500", "--engine", "userspace"))
     running = Running(["make", "--no-print-directory", "--eval", f"under-make: ; @{rule}", "under-make"])
     try:
@@ -127,6 +126,7 @@ def two_labs(scene: Scene) -> Seen:
 
 def stale(scene: Scene) -> Seen:
     """Make the lab as an earlier version has: its network has a way out, its server is of another image."""
+    scene.ready()
     scene.stop()
     scene.lab.build()
     earlier = scene.folder / "earlier.yaml"

@@ -190,7 +190,7 @@ FAULTS = (
           in_traffic(stopped(sidecar), EITHER)),
     Fault("sidecar stays stopped", "sidecar", "SIGSTOP to the sidecar until the run is over",
           in_traffic(stopped(sidecar), heals=False)),
-    Fault("rules removed", "sidecar", "iptables -F beside the sidecar, so that packets pass it by (not listed)",
+    Fault("rules removed", "sidecar", "iptables -F in the sidecar: packets pass it by (not listed)",
           in_traffic(rules_removed)),
     Fault("sidecar restarted", "sidecar", "docker restart of the sidecar", in_traffic(restarted(sidecar))),
 )  # fmt: skip

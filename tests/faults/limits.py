@@ -52,7 +52,8 @@ for name in os.listdir("/proc"):
         if stat.rpartition(")")[2].split()[1] == "1":
             _soft, hard = resource.prlimit(int(name), resource.RLIMIT_NOFILE)
             open_now = len(os.listdir(f"/proc/{name}/fd"))
-            resource.prlimit(int(name), resource.RLIMIT_NOFILE, (min(hard, open_now + int(sys.argv[1])), hard))
+            most = min(hard, open_now + int(sys.argv[1]))
+            resource.prlimit(int(name), resource.RLIMIT_NOFILE, (most, hard))
 """
 
 

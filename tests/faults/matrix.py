@@ -53,16 +53,11 @@ def run(faults: Iterable[Fault], told: Callable[[Cell], None]) -> list[Cell]:
             finally:
                 left = scene.close()
         if left:
+            why = f"left: {', '.join(left)}"
             cells.append(
-                Cell(
-                    "the end",
-                    "the lab is removed",
-                    protocol,
-                    Outcome.BROKEN,
-                    Seen(left=left),
-                    f"left: {', '.join(left)}",
-                )
+                Cell("the end", "the lab is removed", protocol, Outcome.BROKEN, Seen(left=left), why)
             )
+            told(cells[-1])
         return cells
 
     with ThreadPoolExecutor(len(tables)) as pool:

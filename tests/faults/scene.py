@@ -105,6 +105,8 @@ class Running:
 
     def interrupt(self, number: signal.Signals) -> None:
         """Press Ctrl-C, which all of the group get; any other signal is for the command alone."""
+        if self.process.poll() is not None:
+            raise Broken("expected the command to run when it is interrupted, it has ended")
         if number is signal.SIGINT:
             os.killpg(self.process.pid, number)
         else:
@@ -120,9 +122,10 @@ class Running:
 
     def kill(self) -> None:
         """End it and all that it has started, at once."""
-        with suppress(ProcessLookupError):
+        # Once it was waited for, its number may be anybody's: on a busy machine they come round soon.
+        if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+            self.process.wait()
         self._written()
 
     def _written(self) -> tuple[str, str]:
@@ -214,11 +217,12 @@ class Scene:
         self.folder = folder
         self.lab = Lab(f"socketlab-test-{secrets.token_hex(4)}")
         self.engine = docker.DockerClient(base_url=endpoint())
-        self.usual_s: float | None = None  # an experiment on this lab, undisturbed; None: it is not up
+        self.usual_s: float | None = None  # an experiment on this lab, undisturbed; None: nobody has tried
+        self.fit = False  # it is up, and as after an experiment
 
     def stop(self) -> None:
         """Remove what there is of the lab: the next traffic finds another one."""
-        self.usual_s = None
+        self.fit = False
         self.lab.stop()
 
     def close(self) -> list[str]:
@@ -235,7 +239,10 @@ class Scene:
         """Return the names of all that there is of the lab on the engine, or of another one."""
         label = f"com.docker.compose.project={project or self.lab.project}"
         wanted: dict[str, str | list[str] | bool] = {"label": label}
-        found = [str(one.name) for one in self.engine.containers.list(all=True, filters=wanted)]
+        found = [
+            str(one.name)
+            for one in self.engine.containers.list(all=True, filters=wanted, ignore_removed=True)
+        ]
         found += [str(one.name) for one in self.engine.networks.list(filters=wanted)]
         return sorted(found)
 
@@ -300,15 +307,23 @@ class Scene:
         options += ["--timeline", "none", "--json", str(file), *arguments]
         return Running(self.command(f"lossy-{self.protocol}", *options), file, environment)
 
-    @contextmanager
-    def traffic(self, *arguments: str, count: int = COUNT) -> Iterator[Running]:
-        """Start an experiment; the body begins when its messages arrive at the server."""
-        if self.usual_s is None:
+    def ready(self) -> None:
+        """Have the lab up, and know how long an experiment takes on it.
+
+        Raises:
+            CannotBeTried: one fails without a fault, too.
+        """
+        if self.usual_s is None or not self.fit:
             self.lab.start_impaired(Engine.USERSPACE)
             begun = time.monotonic()
             if (usual := self.start(count=AGAIN).end()).exit_code:
                 raise CannotBeTried(f"an experiment fails without a fault, too: {usual.said}")
-            self.usual_s = time.monotonic() - begun
+            self.usual_s, self.fit = time.monotonic() - begun, True
+
+    @contextmanager
+    def traffic(self, *arguments: str, count: int = COUNT) -> Iterator[Running]:
+        """Start an experiment; the body begins when its messages arrive at the server."""
+        self.ready()
         mark, server = self.lab.mark_log("server"), self.server
         running = self.start(*arguments, count=count)
         try:
