@@ -43,7 +43,7 @@ TEST_LABEL = "org.socketlab.test"  # on what tests make beside a lab: the name t
 ROLES = ("server", "client", "netem", "capture")
 
 HEALTHY_WITHIN_S = 20.0
-SIDECAR_WITHIN_S = 3.0  # one that is not at work by then is started again, once
+SIDECAR_WITHIN_S = 3.0  # an old one that is not at work by then is started again, once
 CONVERSATION_WITHIN_S = 120.0
 POLL_S = 0.05
 
@@ -402,15 +402,16 @@ class Lab:
         # What is impaired, and when, is the experiment's affair, whatever the environment says.
         variables |= {"NETEM": "", "NETEM_DIRECTION": "both", "NETEM_TRAFFIC": "all"}
         before = self._running()
+        sidecars = [_started(container) for container in self.containers("netem")]
         self.build(**variables)
         self._remove_if_unfit()
         self._run("up", "--detach", "--no-deps", "server", "netem", **variables)
         self._experimenting = variables
         if self._running() != before:
             self.wait_until_answering()
-        self._wait_for_sidecar()
+        self._wait_for_sidecar(old=_started(self.container("netem")) in sidecars)
 
-    def _wait_for_sidecar(self) -> None:
+    def _wait_for_sidecar(self, *, old: bool) -> None:
         begun = time.monotonic()
         # A server that was started again has another network than the sidecar that was there before. That one
         # would notice; but a young one waits until its engine would start it again at once.
@@ -431,7 +432,7 @@ class Lab:
                 said = cast("bytes", output).decode(errors="replace").strip()
             ended = sidecar.status in {"exited", "dead", "restarting"}
             waited_s = time.monotonic() - begun
-            if (ended or waited_s > SIDECAR_WITHIN_S) and not anew:
+            if (ended or (old and waited_s > SIDECAR_WITHIN_S)) and not anew:
                 # Whatever has ended or stopped it, or took its interface away, may be over.
                 self._restart_sidecar()
                 anew = True

@@ -37,7 +37,7 @@ def section(told: dict[str, Any]) -> str:
         BEGIN,
         "",
         f"{len(cells)} cells, {sum(cell['took_s'] for cell in cells):.0f} s in all, four side by side, on "
-        f"{machine['cpus']} CPUs that had other work, too ({machine['system']}, "
+        f"{machine['cpus']} CPUs (load average {machine['load_average']}, {machine['system']}, "
         f"kernel {machine['kernel']}, {machine['engine']}; {told['at'][:10]}): "
         + ", ".join(f"{counted[outcome]} {outcome}" for outcome in Outcome)
         + ".",

@@ -173,14 +173,18 @@ def add_result(seen: Seen, result: Mapping[str, Any]) -> None:
         Broken: a message is called lost in a measurement that broke, or bytes are not those that were sent.
     """
     part = result.get("story") or result["connection"]
-    for each in part.get("messages") or part["lines"]:
+    told = part.get("messages") or part["lines"]
+    for each in told:
         seen.fates[each["fate"]] = seen.fates.get(each["fate"], 0) + 1
+    unsent = sum(each["fate"] == "unmeasured" and each.get("sent") is None for each in told)
     reasons = [*part["faults"], *([f"TCP: {part['gave_up']}"] if part.get("gave_up") else [])]
+    if unsent and not part["faults"]:
+        reasons.append(f"{unsent} messages could not be sent")
     seen.reported = "; ".join(dict.fromkeys(filter(None, [seen.reported, *reasons])))
     lost = sum(seen.fates.get(fate, 0) for fate in LOST)
     if part["faults"] and lost:
         raise Broken(f"expected messages to be unmeasured, {lost} are called lost: {seen.reported}", seen)
-    if result["exit_code"] == 4 and not part["faults"]:
+    if result["exit_code"] == 4 and not part["faults"] and unsent != seen.fates.get("unmeasured"):
         raise Broken(
             "the exit code says that something was not measured, and the result does not say what", seen
         )

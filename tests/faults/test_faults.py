@@ -45,7 +45,7 @@ def test_faults_have_names_of_their_own() -> None:
 def udp(fates: list[str], faults: list[str], exit_code: int) -> dict[str, Any]:
     return {
         "exit_code": exit_code,
-        "story": {"messages": [{"fate": fate} for fate in fates], "faults": faults},
+        "story": {"messages": [{"fate": fate, "sent": 1} for fate in fates], "faults": faults},
     }
 
 
@@ -81,6 +81,13 @@ def test_loss_in_a_measurement_that_holds_is_none_of_ours() -> None:
 def test_unmeasured_without_a_reason_is_broken() -> None:
     with pytest.raises(Broken, match="does not say what"):
         add_result(Seen(), udp(["unmeasured"], [], 4))
+
+
+def test_message_that_was_never_sent_is_reason_enough() -> None:
+    told, seen = udp(["answered", "unmeasured"], [], 4), Seen()
+    told["story"]["messages"][1]["sent"] = None
+    add_result(seen, told)
+    assert seen.reported == "1 messages could not be sent"
 
 
 @pytest.mark.parametrize(
