@@ -28,7 +28,7 @@ from requests.exceptions import RequestException
 from socketlab.describe.scenario import Conversation, Engine, ServerProgram
 from socketlab.errors import EngineError, TraceError
 from socketlab.observe.words import printable
-from socketlab.run import leases
+from socketlab.run import leases, turns
 from socketlab.run.source import digest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -170,11 +170,14 @@ class Lab:
         Args:
             variables: COMPOSE_PROFILES chooses the optional hosts.
         """
-        for image, (source, build) in self.outdated(**variables).items():
-            command = ["docker", "build", "--quiet", "--tag", image, "--label", f"{SOURCE_LABEL}={source}"]
-            command += ["--file", str(Path(build["context"]) / build["dockerfile"])]
-            command += [f"--build-arg={name}={value}" for name, value in build.get("args", {}).items()]
-            self._output("docker build", [*command, build["context"]])
+        if not self.outdated(**variables):
+            return
+        with turns.building():  # whoever is before us may have made them
+            for image, (source, build) in self.outdated(**variables).items():
+                command = ["docker", "build", "--quiet", "--label", f"{SOURCE_LABEL}={source}"]
+                command += ["--tag", image, "--file", str(Path(build["context"]) / build["dockerfile"])]
+                command += [f"--build-arg={name}={value}" for name, value in build.get("args", {}).items()]
+                self._output("docker build", [*command, build["context"]])
 
     def outdated(self, **variables: str) -> dict[str, tuple[str, Mapping[str, Any]]]:
         """Return the images that are to be built: the digest of the source, and what compose.yaml says of it.

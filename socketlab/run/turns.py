@@ -1,5 +1,8 @@
 """Run: one experiment at a time on a lab. Two at once would give each other's network another impairment.
 
+What makes the images waits for whoever is at that: two at once would make two images of each, and the labs
+that began with one would have their hosts made anew from the other.
+
 A lab in use is a locked file in the system's folder for temporary files, one for each project (flock(2)). The
 kernel lets go of the lock when the process ends, however it ends: so nothing is left that somebody has to
 remove, and a killed run keeps nobody out.
@@ -19,6 +22,7 @@ from socketlab.errors import EngineError
 from socketlab.observe.words import printable
 
 LONGEST_NOTE = 200  # bytes
+IMAGES = ".images"  # as no project can be called
 
 
 def lock_file(project: str) -> Path:
@@ -40,7 +44,8 @@ def turn(project: str, doing: str, *, shared: bool = False) -> Iterator[None]:
         EngineError: it is in use; or the file cannot be made.
     """
     path = lock_file(project)
-    descriptor = _locked(path, project, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
+    descriptor = _locked(path, f"the lab {project!r} is in use", how)
     try:
         with suppress(OSError):  # another user's file: then nobody is told what is done, and that is all
             path.write_text(f"`{doing}` (process {os.getpid()})", encoding="utf-8")
@@ -53,27 +58,42 @@ def turn(project: str, doing: str, *, shared: bool = False) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def building() -> Iterator[None]:
+    """Be the only one who builds images in the body of the `with`, as soon as nobody else does.
+
+    Raises:
+        EngineError: the file cannot be made.
+    """
+    path = lock_file(IMAGES)
+    descriptor = _locked(path, "somebody builds images", fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # while it is locked: who has opened it meanwhile sees that it is gone
+            path.unlink()
+        os.close(descriptor)
+
+
 def doing() -> str:
     """Return what this process was started as, for whoever comes meanwhile."""
     return " ".join(["socketlab", *sys.argv[1:2]])
 
 
-def _locked(path: Path, project: str, how: int) -> int:
-    """Return the descriptor of the file, which is locked so and still has its name."""
+def _locked(path: Path, meaning: str, how: int) -> int:
+    """Return the descriptor of the file, which is locked so, as in flock(2), and still has its name."""
     while True:
         try:
             descriptor = _opened(path)
         except OSError as error:
-            raise EngineError(
-                f"cannot tell whether the lab {project!r} is in use: {path}: {error.strerror}"
-            ) from error
+            raise EngineError(f"cannot tell whether {meaning}: {path}: {error.strerror}") from error
         try:
-            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, how)
         except BlockingIOError:
             note = os.read(descriptor, LONGEST_NOTE).decode(errors="replace")
             os.close(descriptor)
             raise EngineError(
-                f"the lab {project!r} is in use by {printable(note) or 'another run'}: wait for its end, "
+                f"{meaning} by {printable(note) or 'another run'}: wait for its end, "
                 "or give this one a lab of its own, as in --project other"
             ) from None
         try:

@@ -4,12 +4,16 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from socketlab.errors import EngineError
 from socketlab.run import turns
+from socketlab.run.lab import Lab
 
 HOLDER = """
 import sys, time
@@ -90,6 +94,39 @@ def test_file_that_is_removed_while_somebody_waits_to_lock_it_locks_nothing(
     monkeypatch.setattr(turns, "_opened", removed_meanwhile)
     with turns.turn("lab", "one"):
         assert path.exists()
+
+
+class Images(Lab):
+    """An image, to be built until it is. That takes until somebody else wants to build it, too."""
+
+    def __init__(self, lock: Path) -> None:
+        self.lock, self.built = lock, 0
+
+    def outdated(self, **_variables: str) -> dict[str, Any]:
+        """Return one image, or none."""
+        return {} if self.built else {"image": ("source", {"context": ".", "dockerfile": "Dockerfile"})}
+
+    def _output(self, *_command: object, **_variables: object) -> str:
+        deadline = time.monotonic() + 20
+        while not waits_for(self.lock):
+            assert time.monotonic() < deadline, "nobody waits for this one to have built it"
+        self.built += 1
+        return ""
+
+
+def waits_for(lock: Path) -> bool:
+    """Return whether the kernel has somebody wait for a lock on this file."""
+    told = [line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
+    return any(words[1] == "->" and words[6].endswith(f":{lock.stat().st_ino}") for words in told)
+
+
+def test_two_who_build_at_once_build_once(folder: Path) -> None:
+    images = Images(folder / "socketlab-.images.lock")
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(images.build), pool.submit(images.build)]:
+            done.result()
+    assert images.built == 1
+    assert list(folder.iterdir()) == []
 
 
 def test_name_of_a_project_names_no_other_folder(folder: Path) -> None:
