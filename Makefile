@@ -22,6 +22,8 @@ EXPERIMENT = $(call option,COUNT,count) $(call option,SIZE,size) $(call option,R
 	$(call option,REORDER,reorder) $(call option,DUPLICATE,duplicate) $(call option,CORRUPT,corrupt) \
 	$(call option,SEED,seed) $(call option,DIRECTION,direction) $(call option,ENGINE,engine) \
 	$(call option,NETEM,netem) $(call option,PROGRAM,program) $(call option,JSON,json)
+# Where figures go: into a file of one's own, or into docs/data, from which docs/reliability.md is made.
+RECORDED = $(call option,JSON,json) $(if $(value RECORD),--record)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down client-udp client-tcp lecture-udp lecture-tcp lecture capture claims report logs doctor \
@@ -105,16 +107,16 @@ test-kernel: ## A kernel that has netem, beside the model and with its engine: O
 	@$(SETUP) ensure netem-kernel
 	@$(PYTHON) -m tests.kernel $(call option,ONLY,only) $(call option,JSON,json)
 
-fuzz: venv ## Inputs that nobody would type, guided by coverage: TARGET="spec capture" EXECUTIONS=100000 SECONDS=60 SEED=1
+fuzz: venv ## Inputs that nobody would type, guided by coverage: TARGET="spec capture" EXECUTIONS=100000 SECONDS=60 RECORD=1
 	@$(SETUP) ensure fuzz report
 	@.venv/bin/python -m tests.fuzz $(call each,TARGET) $(call option,EXECUTIONS,executions) \
-		$(call option,SECONDS,seconds) $(call option,SEED,seed) $(call option,JSON,json)
+		$(call option,SECONDS,seconds) $(call option,SEED,seed) $(RECORDED)
 
-load: ready ## The server under attack: floods, 10,000 connections, a soak: ONLY=flood,soak SOAK=90 JSON=results/load.json
-	@.venv/bin/python -m tests.load $(call option,ONLY,only) $(call option,SOAK,soak) $(call option,JSON,json)
+load: ready ## The server under attack: floods, 10,000 connections, a soak: ONLY=flood,soak SOAK=90 RECORD=1
+	@.venv/bin/python -m tests.load $(call option,ONLY,only) $(call option,SOAK,soak) $(RECORDED)
 
-faults: ready ## What is broken on purpose in traffic, and what holds all the same: ONLY=sidecar JSON=docs/data/faults.json
-	@.venv/bin/python -m tests.faults $(call option,ONLY,only) $(call option,JSON,json)
+faults: ready ## What is broken on purpose in traffic, and what holds all the same: ONLY=sidecar RECORD=1
+	@.venv/bin/python -m tests.faults $(call option,ONLY,only) $(RECORDED)
 
 lint: venv ## Style and types alone
 	@$(SETUP) ensure browser

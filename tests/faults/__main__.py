@@ -1,6 +1,6 @@
 """The fault matrix: `make faults`. Exit code 1: a cell is broken.
 
-python -m tests.faults [--only WORDS] [--json FILE]
+python -m tests.faults [--only WORDS] [--json FILE | --record]
 """
 
 import argparse
@@ -22,6 +22,7 @@ sys.path[:0] = [str(ROOT / "services" / "client")]
 
 from tests.faults import matrix  # noqa: E402 - our modules can be found from here on
 from tests.faults.outcome import VERSION, Cell, Outcome  # noqa: E402
+from tests.faults.page import PART  # noqa: E402
 
 
 def main() -> int:
@@ -30,10 +31,16 @@ def main() -> int:
     parser.add_argument(
         "--only", metavar="WORDS", default="", help="faults with one of these in their name or group"
     )
-    parser.add_argument(
+    to = parser.add_mutually_exclusive_group()
+    to.add_argument(
         "--json", metavar="FILE", type=Path, help="write the cells to this file; with --only, these alone"
     )
+    to.add_argument(
+        "--record", action="store_true", help="into docs/data, and docs/reliability.md is made anew of them"
+    )
     options = parser.parse_args()
+    if options.record:
+        options.json = PART.figures
     words = options.only.split() or [""]
     faults = [each for each in matrix.FAULTS if any(w in each.name or w in each.group for w in words)]
     if not faults:
@@ -57,6 +64,8 @@ def main() -> int:
     begun = time.monotonic()
     matrix.run(faults, tell)
     took_s = time.monotonic() - begun
+    if options.record:
+        PART.write()
     print(f"{took_s:.0f} s: " + ", ".join(f"{sum(c.outcome is o for c in cells)} {o}" for o in Outcome))
     return int(any(cell.outcome is Outcome.BROKEN for cell in cells))
 

@@ -1,41 +1,32 @@
-"""The part of docs/reliability.md about faults, written from the cells: `python -m tests.faults.page`."""
+"""The part of docs/reliability.md about faults, made of the cells."""
 
-import json
 import re
 from collections import Counter
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from socketlab.run.lab import ROOT
 from tests.faults.outcome import VERSION, Outcome
+from tests.reliability import Part
 
-CELLS = ROOT / "docs" / "data" / "faults.json"
-PAGE = ROOT / "docs" / "reliability.md"
-BEGIN = "<!-- From here on written by `python -m tests.faults.page`, from data/faults.json. -->"
-END = "<!-- Up to here: faults. -->"
 CONTAINER = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 PROJECT = re.compile(r"socketlab-test-[0-9a-f]{8}")
 FOLDER = re.compile(r"/[a-z]+/tmp[a-z0-9_]+/")  # as tempfile names them
 
 
-def section(told: dict[str, Any]) -> str:
+def section(told: Mapping[str, Any]) -> str:
     """Return the part of the page.
 
     Raises:
         ValueError: the cells are of another version.
     """
     if told["version"] != VERSION:
-        raise ValueError(
-            f"expected version {VERSION}, got {told['version']}: run make faults JSON={CELLS.name}"
-        )
+        raise ValueError(f"expected version {VERSION}, got {told['version']}: run make faults RECORD=1")
     cells = told["cells"]
     counted = Counter(cell["outcome"] for cell in cells)
     machine = told["machine"]
     came = [cell["seen"]["came_bytes"] for cell in cells if cell["seen"]["came_bytes"] is not None]
     back = sorted(cell["seen"]["recovery_s"] for cell in cells if cell["seen"]["recovery_s"] is not None)
     lines = [
-        BEGIN,
-        "",
         f"{len(cells)} cells, {sum(cell['took_s'] for cell in cells):.0f} s in all, four side by side, on "
         f"{machine['cpus']} CPUs (load average {machine['load_average']}, {machine['system']}, "
         f"kernel {machine['kernel']}, {machine['engine']}; {told['at'][:10]}): "
@@ -55,7 +46,6 @@ def section(told: dict[str, Any]) -> str:
         "|---|---|---|---|---|--:|---|---|",
     ]
     lines += [row(cell) for cell in cells]
-    lines += ["", END]
     return "\n".join(lines)
 
 
@@ -92,24 +82,4 @@ def plain(text: str) -> str:
     return " ".join(text.replace("|", "/").replace("<", "&lt;").split())
 
 
-def page(before: str, told: dict[str, Any]) -> str:
-    """Return the whole page with this part written anew.
-
-    Raises:
-        ValueError: the page lacks the lines between which it belongs.
-    """
-    head, begin, rest = before.partition(BEGIN)
-    _old, end, tail = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"expected the lines {BEGIN!r} and {END!r} in {PAGE.name}")
-    return head + section(told) + tail
-
-
-def write(page_file: Path = PAGE, cells: Path = CELLS) -> None:
-    """Write it."""
-    told = json.loads(cells.read_text(encoding="utf-8"))
-    page_file.write_text(page(page_file.read_text(encoding="utf-8"), told), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write()
+PART = Part("faults", section)

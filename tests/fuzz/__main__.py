@@ -1,9 +1,11 @@
 """Fuzzes the parsers, guided by coverage, and says how often and what came of it.
 
-    python -m tests.fuzz [TARGET ...] [--executions N] [--seed N] [--seconds S] [--json FILE] [--keep]
+    python -m tests.fuzz [TARGET ...] [--executions N] [--seed N] [--seconds S] [--json FILE | --record]
+                         [--keep]
 
 Each target has a process of its own: libFuzzer, by atheris. With --json the figures are written into FILE,
-in the place of what it had of the same targets. With --keep the corpus in the repository becomes the smallest
+in the place of what it had of the same targets; with --record they are written into docs/data, and
+docs/reliability.md is made anew of them. With --keep the corpus in the repository becomes the smallest
 that reaches as much.
 
 Exit codes: 0 every contract held; 1 one did not, its input is in results/fuzz; 2 wrong usage; 3 atheris is
@@ -22,6 +24,7 @@ paths.found()
 
 from tests.fuzz import figures, libfuzzer  # noqa: E402 - our modules can be found from here on
 from tests.fuzz.corpus import CORPUS, keep, seed_folder  # noqa: E402
+from tests.fuzz.page import PART  # noqa: E402
 from tests.fuzz.targets import TARGETS  # noqa: E402
 
 HELD, BROKEN, USAGE, UNMEASURED = 0, 1, 2, 3
@@ -39,13 +42,19 @@ def parse(words: list[str] | None) -> argparse.Namespace:
         "--seed", type=int, default=1, metavar="N", help="of libFuzzer's mutations (default: 1)"
     )
     parser.add_argument("--seconds", type=int, default=1800, metavar="S", help="at most, for each target")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures into it")
+    to = parser.add_mutually_exclusive_group()
+    to.add_argument("--json", type=Path, metavar="FILE", help="write the figures into it")
+    to.add_argument(
+        "--record", action="store_true", help="into docs/data, and docs/reliability.md is made anew of them"
+    )
     parser.add_argument(
         "--keep", action="store_true", help="make the corpus in the repository of what was found"
     )
     options = parser.parse_args(words)
     if unknown := [name for name in options.targets if name not in TARGETS]:
         parser.error(f"expected some of {', '.join(TARGETS)}, got {', '.join(unknown)}")
+    if options.record:
+        options.json = PART.figures
     return options
 
 
@@ -70,6 +79,8 @@ def main(words: list[str] | None = None) -> int:
             if options.keep and not run.broken:
                 libfuzzer.merge(target, work, Path(folder) / "smallest")
                 keep(Path(folder) / "smallest", CORPUS / name)
+    if options.record:
+        PART.write()
     print(f"all: {sum(run.executions for run in runs):,} executions, {sum(run.took_s for run in runs):.0f} s")
     for run in runs:
         if run.broken:

@@ -1,8 +1,7 @@
-"""The part of docs/reliability.md about bad input, written from the figures: `python -m tests.fuzz.page`."""
+"""The part of docs/reliability.md about bad input, made of the figures."""
 
-import json
-import sys
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from tests.fuzz import paths
@@ -12,14 +11,10 @@ paths.found()
 from tests.fuzz.figures import VERSION  # noqa: E402 - our modules can be found from here on
 from tests.fuzz.found import FOUND  # noqa: E402
 from tests.fuzz.targets import TARGETS  # noqa: E402
-
-FIGURES = paths.ROOT / "docs" / "data" / "fuzz.json"
-PAGE = paths.ROOT / "docs" / "reliability.md"
-BEGIN = "<!-- From here on written by `python -m tests.fuzz.page`, from data/fuzz.json. -->"
-END = "<!-- Up to here. -->"
+from tests.reliability import Part  # noqa: E402
 
 
-def section(told: dict[str, Any]) -> str:
+def section(told: Mapping[str, Any]) -> str:
     """Return the part of the page, from the document of the figures.
 
     Raises:
@@ -27,13 +22,11 @@ def section(told: dict[str, Any]) -> str:
     """
     runs = {run["target"]: run for run in told["targets"]}
     if told["version"] != VERSION or TARGETS.keys() != runs.keys():
-        raise ValueError(f"expected version {VERSION}, of these targets: run make fuzz JSON={FIGURES}")
+        raise ValueError(f"expected version {VERSION}, of these targets: run make fuzz RECORD=1")
     found = Counter(each.target for each in FOUND)
     made, total = told["made"], sum(run["executions"] for run in runs.values())
     broken = [name for name in TARGETS if runs[name]["broken"]]
     lines = [
-        BEGIN,
-        "",
         f"**{total:,} inputs** were tried on {len(TARGETS)} contracts, guided by coverage (libFuzzer by "
         f"atheris {made['atheris']}, Python {made['python']}, {made['machine']}; {made['at'][:10]}; seed "
         f"{made['seed']}). Each had its own number of inputs, or {made['seconds']} s, whichever came first: "
@@ -56,24 +49,7 @@ def section(told: dict[str, Any]) -> str:
     lines += [f"- `{name}`: {target.contract}" for name, target in TARGETS.items()]
     lines += ["", "What broke, and is mended:", ""]
     lines += [f"- `{each.target}`: {each.what}: {each.broke}" for each in FOUND]
-    return "\n".join([*lines, "", END])
+    return "\n".join(lines)
 
 
-def page(before: str, told: dict[str, Any]) -> str:
-    """Return the whole page with the part written anew."""
-    head, begin, rest = before.partition(BEGIN)
-    _old, end, tail = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"expected the lines {BEGIN!r} and {END!r} in {PAGE.name}")
-    return head + section(told) + tail
-
-
-def main() -> int:
-    """Write it."""
-    told = json.loads(FIGURES.read_text(encoding="utf-8"))
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), told), encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+PART = Part("fuzz", section)

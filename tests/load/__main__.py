@@ -1,33 +1,29 @@
 """Attacks the concurrent server, on its host with its limits, and says what became of each attack.
 
-    python -m tests.load [--only flood,storm] [--seconds S] [--soak S] [--json FILE]
+    python -m tests.load [--only flood,storm] [--seconds S] [--soak S] [--json FILE | --record]
 
 Exit status: 0 all held; 1 one was broken; 3 one could not be measured here, and none was broken.
 """
 
 import argparse
-import json
 import platform
-import re
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.__main__ import INTERRUPTED, UNMEASURED, _interrupt
+from socketlab.cli import INTERRUPTED
 from socketlab.errors import LabError
+from socketlab.experiment_cli import terminated_like_interrupted
 from socketlab.run import leases
 from socketlab.show import files
 from tests.load import attacks, soak
 from tests.load.attacks import ATTACKS, Figures, Outcome
+from tests.load.document import MARKS, SOAK, VERSION, text
+from tests.load.page import PART
 
-VERSION = 1
-SOAK = "soak"
-LEAF = re.compile(r"\{[^{}\[\]]*\}")
-BREAK = re.compile(r"\n *")  # no line of a string: JSON writes that as \\n
-MARKS = {Outcome.HELD: "held", Outcome.BROKEN: "BROKEN", Outcome.UNMEASURED: "could not be measured"}
+UNMEASURED = 3  # exit status
 
 
 def names(text: str) -> list[str]:
@@ -48,8 +44,17 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", type=names, default=[*ATTACKS, SOAK], metavar="NAMES", help="which of them")
     parser.add_argument("--seconds", type=float, default=6.0, metavar="S", help="each (default: 6)")
     parser.add_argument("--soak", type=float, default=90.0, metavar="S", help="the soak (default: 90)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where all figures go")
-    return parser.parse_args(arguments)
+    to = parser.add_mutually_exclusive_group()
+    to.add_argument("--json", type=Path, metavar="FILE", help="where all figures go")
+    to.add_argument(
+        "--record", action="store_true", help="into docs/data, and docs/reliability.md is made anew of them"
+    )
+    options = parser.parse_args(arguments)
+    if options.record:
+        if set(options.only) != {*ATTACKS, SOAK}:
+            parser.error(f"expected all attacks with --record, got {','.join(options.only)}")
+        options.json = PART.figures
+    return options
 
 
 def show(name: str, found: Figures) -> None:
@@ -87,20 +92,16 @@ def run(options: argparse.Namespace) -> Figures:
     return found
 
 
-def text(found: Figures) -> str:
-    """Return the document: JSON, with a sample, a check or a client's figures on a line."""
-    return LEAF.sub(lambda leaf: BREAK.sub(" ", leaf[0]), json.dumps(found, indent=1)) + "\n"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it."""
     options = parse(arguments)
-    # As with Ctrl-C, so that the hosts are removed.
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         files.expect_writable(options.json)
-        found = run(options)
+        with terminated_like_interrupted():
+            found = run(options)
         files.write(options.json, text(found))
+        if options.record:
+            PART.write()
     except LabError as error:
         print(f"load: {error}", file=sys.stderr)
         return error.exit_code

@@ -1,19 +1,13 @@
-"""The part of docs/reliability.md about load, written from the figures: `python -m tests.load.page`."""
+"""The part of docs/reliability.md about load, made of the figures."""
 
-import json
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from socketlab.run.lab import ROOT
-from tests.load.__main__ import MARKS, SOAK, VERSION
 from tests.load.attacks import ATTACKS, KINDS, Outcome
+from tests.load.document import MARKS, SOAK, VERSION
 from tests.load.soak import CLASS, EACH_S
+from tests.reliability import Part
 
-FIGURES = ROOT / "docs" / "data" / "load.json"
-PAGE = ROOT / "docs" / "reliability.md"
-BEGIN = "<!-- From here on written by `python -m tests.load.page`, from data/load.json. -->"
-END = "<!-- Up to here. (load) -->"
 MIB = 2**20
 LEGEND = (
     "UDP and TCP: the median time to an answer of an honest client alone, then beside the attack, and how "
@@ -29,15 +23,13 @@ def section(told: Mapping[str, Any]) -> str:
     """
     found = {one["key"]: one for one in told["attacks"]}
     if told["version"] != VERSION or ATTACKS.keys() - found.keys() or not told[SOAK]:
-        raise ValueError(f"expected version {VERSION} with all attacks: run make load JSON={FIGURES.name}")
+        raise ValueError(f"expected version {VERSION} with all attacks: run make load RECORD=1")
     made = told["made"]
     outcomes = [Outcome(one["outcome"]) for one in [*found.values(), told[SOAK]]]
     counts = ", ".join(f"{outcomes.count(one)} {one}" for one in Outcome if one in outcomes)
     where = f"{made['system']}, kernel {made['kernel']}, {made['engine']}, {made['cpus']} CPUs"
     return "\n".join(
         [
-            BEGIN,
-            "",
             f"**{len(outcomes)} attacks: {counts}** ({where}; {made['at'][:10]}; {made['took_s']:.0f} s).",
             "",
             "| attack | outcome | memory before, at most, after | descriptors | UDP | TCP, kept | TCP, new |",
@@ -55,8 +47,6 @@ def section(told: Mapping[str, Any]) -> str:
             *(line for key in ATTACKS for line in details(found[key])),
             "",
             *soaked(told[SOAK]),
-            "",
-            END,
         ]
     )
 
@@ -131,25 +121,4 @@ def soaked(soak: Mapping[str, Any]) -> list[str]:
     return [text]
 
 
-def page(before: str, told: Mapping[str, Any]) -> str:
-    """Return the whole page with the part written anew.
-
-    Raises:
-        ValueError: the page has no place for it.
-    """
-    head, begin, rest = before.partition(BEGIN)
-    _old, end, tail = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"expected the lines {BEGIN!r} and {END!r} in {PAGE.name}")
-    return head + section(told) + tail
-
-
-def main() -> int:
-    """Write it."""
-    told = json.loads(FIGURES.read_text(encoding="utf-8"))
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), told), encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+PART = Part("load", section)
