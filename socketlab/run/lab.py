@@ -69,8 +69,22 @@ def engine_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except (DockerException, RequestException) as error:
-        reason = error.explanation if isinstance(error, APIError) and error.explanation else error
-        raise EngineError(f"cannot {doing}: {reason}; see make doctor") from error
+        said = error.explanation if isinstance(error, APIError) else None
+        raise EngineError(
+            f"cannot {doing}: {said or _unanswered(error) or error}; see make doctor"
+        ) from error
+
+
+def _unanswered(error: BaseException | None) -> str:
+    """Return in words that the system let nobody reach the engine; nothing, if it was something else.
+
+    The libraries wrap the system's error in some of their own, and show them as Python does.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.strerror:
+            return f"the engine does not answer: {error.strerror}"
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def endpoint() -> str | None:
@@ -98,13 +112,21 @@ class Lab:
     Args:
         project: the project's name; several labs of different names can run side by side.
         server_program: what runs on the server host; None: what runs there, else the concurrent one.
+        address: the engine's; None: as the docker command finds it.
     """
 
-    def __init__(self, project: str = PROJECT, server_program: ServerProgram | None = None) -> None:
+    def __init__(
+        self,
+        project: str = PROJECT,
+        server_program: ServerProgram | None = None,
+        *,
+        address: str | None = None,
+    ) -> None:
         self.project = project
+        self._chosen = {"DOCKER_HOST": address} if address else {}
         self._experimenting: Mapping[str, str] = {}
         with engine_errors("reach the Docker engine"):
-            self._docker = docker.DockerClient(base_url=endpoint())
+            self._docker = docker.DockerClient(base_url=address or endpoint())
         try:
             self.server_program = server_program or self._running_program() or ServerProgram.CONCURRENT
         except BaseException:
@@ -145,7 +167,7 @@ class Lab:
             # Programs come and go there, and each is asked when it matters. A look every 2 s would only take
             # a tenth of a processor from what is measured.
             needed["HEALTHCHECK_INTERVAL"] = "1h"
-        return os.environ | needed | variables
+        return os.environ | self._chosen | needed | variables
 
     def _run(self, *arguments: str, **variables: str) -> str:
         return self._output(

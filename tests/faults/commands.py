@@ -9,16 +9,12 @@ from functools import partial
 
 from socketlab.run.lab import ROOT
 from tests.faults.fault import Fault
-from tests.faults.outcome import Broken, Seen
+from tests.faults.outcome import Broken, CannotBeTried, Seen
 from tests.faults.scene import RATE, Running, Scene, eventually, expect_code
 
 ENDED_WITHIN_S = 10.0
+ATTEMPTS = 3
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
-
-
-def at_build(_scene: Scene, running: Running) -> bool:
-    """Tell whether images are built."""
-    return any(" build " in line for line in running.children())
 
 
 def at_start(_scene: Scene, running: Running) -> bool:
@@ -26,33 +22,50 @@ def at_start(_scene: Scene, running: Running) -> bool:
     return any(" up " in line for line in running.children())
 
 
-def at_run(scene: Scene, _running: Running) -> bool:
+def at_run(_scene: Scene, running: Running) -> bool:
     """Tell whether the client is at work."""
-    return any("-client-" in name for name in scene.everything())
+    return any(" run " in line for line in running.children())
 
 
 def at_end(scene: Scene, running: Running) -> bool:
-    """Tell whether the client was there and has gone: the evidence is gathered, the network restored."""
+    """Wait until the client has gone: the evidence is gathered then, and the network restored."""
     eventually("the client", lambda: at_run(scene, running) or running.process.poll() is not None, 60)
-    return not at_run(scene, running)
+    eventually("the client's end", lambda: not at_run(scene, running), 60)
+    return True
 
 
 Stage = Callable[[Scene, Running], bool]
 
 
-def interrupted(stage: Stage, number: signal.Signals, scene: Scene) -> Seen:
-    """Interrupt an experiment at a stage."""
+def interrupted(
+    stage: Stage, number: signal.Signals, scene: Scene, prepare: Callable[[], None] = lambda: None
+) -> Seen:
+    """Interrupt an experiment at a stage.
+
+    Args:
+        stage: tells whether it is at this stage.
+        number: of the signal.
+        scene: the lab.
+        prepare: is called when the lab is ready, before the experiment begins.
+    """
     scene.ready()
-    running = scene.start(count=2 * RATE)
-    try:
-        eventually(f"the stage {stage.__name__}", lambda: stage(scene, running), 60)
-        running.interrupt(number)
-        pressed = time.monotonic()
-        seen = running.end()
-    finally:
-        running.kill()
+    prepare()
+    for _attempt in range(ATTEMPTS):
+        running = scene.start(count=2 * RATE)
+        try:
+            eventually(f"the stage {stage.__name__}", partial(stage, scene, running), 60)
+            if running.process.poll() is not None:
+                continue  # the stage was over before it was seen
+            running.interrupt(number)
+            pressed = time.monotonic()
+            seen = running.end()
+        finally:
+            running.kill()
+        break
+    else:
+        raise CannotBeTried(f"the stage {stage.__name__} was over before it was seen, {ATTEMPTS} times")
     seen.figures["ended after, in s"] = round(time.monotonic() - pressed, 1)
-    # At the very end it may have been over already.
+    # At the very end it may have been over when the signal came.
     expect_code(seen, (CODES[number], 0) if stage is at_end else (CODES[number],))
     if left := running.children():
         raise Broken(f"expected no process to be left, there is {left[0]}", seen)
@@ -153,8 +166,11 @@ def stale(scene: Scene) -> Seen:
     return scene.recover(seen)
 
 
-STAGES = ((at_build, "images are built"), (at_start, "hosts are started"), (at_run, "messages are sent"),
-          (at_end, "the evidence is gathered"))  # fmt: skip
+STAGES = (
+    (at_start, "hosts are started"),
+    (at_run, "messages are sent"),
+    (at_end, "the evidence is gathered"),
+)
 
 FAULTS = (
     *(

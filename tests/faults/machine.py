@@ -1,4 +1,4 @@
-"""Faults of the machine under the lab: its disk, its clock, its engine."""
+"""Faults of the machine under the lab: its disk and its clock."""
 
 import json
 import os
@@ -125,13 +125,6 @@ def clock(_scene: Scene) -> Seen:
     return seen
 
 
-def engine(_scene: Scene) -> Seen:
-    """Restart the engine: not the one that others use, too."""
-    raise CannotBeTried(
-        "it needs an engine of its own, with images of its own: this one is not ours to restart"
-    )
-
-
 FAULTS = (
     Fault("no space for the result", "disk", "the result goes to a disk of 8 kB", full_for_results),
     Fault("no space for the capture", "disk", "the packets go to a disk that is full", full_for_captures),
@@ -141,5 +134,4 @@ FAULTS = (
           partial(full_for_temporary_files, "lecture", "8k")),
     Fault("clock stepped", "clock", f"a journal's CLOCK_MONOTONIC is set by {STEP_S:,} s (time namespace)",
           clock, protocols=("udp",)),
-    Fault("engine restarted", "engine", "dockerd is restarted under the lab", engine, protocols=("udp",)),
 )  # fmt: skip

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.faults import commands, hosts, limits, machine
+from tests.faults import commands, engine, hosts, limits, machine
 from tests.faults.fault import BOTH, Fault
 from tests.faults.outcome import Broken, CannotBeTried, Cell, Outcome, Seen
 from tests.faults.scene import Scene
 
 LABS_EACH = 2  # of a protocol
 
-FAULTS: tuple[Fault, ...] = (*hosts.FAULTS, *limits.FAULTS, *machine.FAULTS, *commands.FAULTS)
+FAULTS: tuple[Fault, ...] = (*hosts.FAULTS, *limits.FAULTS, *machine.FAULTS, *engine.FAULTS, *commands.FAULTS)
 
 
 def tried(fault: Fault, scene: Scene) -> Cell:

@@ -31,6 +31,7 @@ from numbered import message
 
 from socketlab.describe.scenario import Engine
 from socketlab.errors import LabError
+from socketlab.run import leases
 from socketlab.run.lab import ROOT, Lab, endpoint
 from tests.faults.outcome import RECOVERED_WITHIN_S, Broken, CannotBeTried, Seen
 
@@ -214,13 +215,15 @@ class Scene:
     Args:
         protocol: udp or tcp.
         folder: for results.
+        address: of an engine; None: this machine's.
     """
 
-    def __init__(self, protocol: str, folder: Path) -> None:
+    def __init__(self, protocol: str, folder: Path, address: str | None = None) -> None:
         self.protocol = protocol
         self.folder = folder
-        self.lab = Lab(f"socketlab-test-{secrets.token_hex(4)}")
-        self.engine = docker.DockerClient(base_url=endpoint())
+        self.environment = {"DOCKER_HOST": address} if address else {}
+        self.lab = Lab(leases.take(), address=address)
+        self.engine = docker.DockerClient(base_url=address or endpoint())
         self.usual_s: float | None = None  # an experiment on this lab, undisturbed; None: nobody has tried
         self.fit = False  # it is up, and as after an experiment
 
@@ -309,7 +312,8 @@ class Scene:
             str(RATE),
         ]
         options += ["--timeline", "none", "--json", str(file), *arguments]
-        return Running(self.command(f"lossy-{self.protocol}", *options), file, environment)
+        command = self.command(f"lossy-{self.protocol}", *options)
+        return Running(command, file, self.environment | dict(environment or {}))
 
     def ready(self) -> None:
         """Have the lab up, and know how long an experiment takes on it.
