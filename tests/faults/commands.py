@@ -37,10 +37,15 @@ def at_end(scene: Scene, running: Running) -> bool:
 Stage = Callable[[Scene, Running], bool]
 
 
-def interrupted(
+def interrupted(stage: Stage, number: signal.Signals, scene: Scene) -> Seen:
+    """Interrupt an experiment at a stage."""
+    return scene.recover(interrupt(stage, number, scene))
+
+
+def interrupt(
     stage: Stage, number: signal.Signals, scene: Scene, prepare: Callable[[], None] = lambda: None
 ) -> Seen:
-    """Interrupt an experiment at a stage.
+    """Interrupt an experiment at a stage, and return what was seen of it.
 
     Args:
         stage: tells whether it is at this stage.
@@ -49,8 +54,8 @@ def interrupted(
         prepare: is called when the lab is ready, before the experiment begins.
     """
     scene.ready()
-    prepare()
     for _attempt in range(ATTEMPTS):
+        prepare()
         running = scene.start(count=2 * RATE)
         try:
             eventually(f"the stage {stage.__name__}", partial(stage, scene, running), 60)
@@ -69,7 +74,7 @@ def interrupted(
     expect_code(seen, (CODES[number], 0) if stage is at_end else (CODES[number],))
     if left := running.children():
         raise Broken(f"expected no process to be left, there is {left[0]}", seen)
-    return scene.recover(seen)
+    return seen
 
 
 def make_interrupted(scene: Scene) -> Seen:
