@@ -1,7 +1,9 @@
 """The TCP side of the concurrent server: many connection sockets, none of which may harm another.
 
 Rules:
-  1. No call blocks. A turn of the loop serves each ready connection once, with PIECE bytes at most.
+  1. No call blocks. A turn of the loop serves each ready connection once, with PIECE bytes at most. Of those
+     that sent a whole piece the last time, and so most likely more, it serves only some: who asks briefly
+     does not wait for all of them.
   2. What was read is answered before more is read, so of one client the server holds at most the answer to
      one piece (3 * PIECE bytes). Who sends and does not read is not read from either: TCP makes him wait.
   3. A connection on which no byte moves for the idle time-out is closed. A slow reader's single byte counts.
@@ -9,6 +11,7 @@ Rules:
 """
 
 import errno
+from bisect import bisect
 from collections.abc import Iterable
 from os import read, write
 from socket import SHUT_WR, socket
@@ -20,6 +23,8 @@ from uppercase import UpperStream
 
 # Bytes to read at a time. 10,000 clients that send and never read must fit into the container's memory.
 PIECE = 4096
+# Of the connections that send much a turn serves so many, or one in so many: the others wait for the next.
+BUSY_PER_TURN = 4
 ACCEPTS_PER_TURN = 64
 
 # The process (EMFILE) or the system has run out of something: to accept again at once would spin.
@@ -29,7 +34,7 @@ EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 class Connection(UpperStream):
     """One client: its connection socket, the text that comes through it, and what is still to be sent."""
 
-    __slots__ = ("active", "address", "ended", "sock", "unsent", "watched")
+    __slots__ = ("active", "address", "busy", "ended", "sock", "unsent", "watched")
 
     def __init__(self, sock: socket, address: Address, turn_s: float) -> None:
         super().__init__()
@@ -38,6 +43,7 @@ class Connection(UpperStream):
         self.active = turn_s  # when a byte last moved, in seconds of the loop's clock
         self.unsent = b""
         self.watched = False  # by the readiness: see `watch_fresh`
+        self.busy = False  # its last piece was a whole one: there is more
         self.ended = False  # the client sends no more: close when all is sent
 
 
@@ -72,6 +78,7 @@ class Connections:
         self.fresh: list[int] = []  # what this turn has accepted: not watched yet
         self._brisk = journal.quiet  # nothing to write down, and nobody to be sent home
         self._look_s = 0.0  # when to look for idle ones again
+        self._last_busy = 0  # the descriptor of the busy one that was served last
 
     def __len__(self) -> int:
         return len(self._by_fd)
@@ -126,11 +133,14 @@ class Connections:
         Returns:
             The file descriptors that are no connection's.
         """
-        find, brisk, others = self._by_fd.get, self._brisk, []
+        find, brisk, others, busy = self._by_fd.get, self._brisk, [], []
         for fd, _events in events:
             connection = find(fd)
             if connection is None:
                 others.append(fd)
+                continue
+            if connection.busy:
+                busy.append(fd)
                 continue
             connection.active = turn_s
             if connection.unsent:
@@ -143,6 +153,8 @@ class Connections:
             except OSError as error:
                 self._close(fd, connection, explain(error, "receive"))
                 continue
+            if len(piece) == PIECE:
+                connection.busy = True
             if piece and brisk:
                 # Nearly every piece of every client goes this way, so it is short.
                 plain = piece.isascii() and not connection.cut
@@ -155,7 +167,20 @@ class Connections:
                     self._send(fd, connection, answer[sent:])
             else:
                 self._received(fd, connection, piece)
+        if busy:
+            self._serve_some(busy, turn_s)
         return others
+
+    def _serve_some(self, busy: list[int], turn_s: float) -> None:
+        """Serve some of the busy connections: those after the last one that was, in a circle."""
+        if len(busy) > BUSY_PER_TURN:
+            busy.sort()
+            first = bisect(busy, self._last_busy)
+            busy = (busy[first:] + busy[:first])[: max(BUSY_PER_TURN, len(busy) // BUSY_PER_TURN)]
+        self._last_busy = busy[-1]
+        for fd in busy:
+            self._by_fd[fd].busy = False  # until its piece is a whole one again
+        self.ready([(fd, READ) for fd in busy], turn_s)
 
     def close_idle(self, turn_s: float) -> float | None:
         """Close what has been idle too long; return the seconds until the next may be, None without any."""

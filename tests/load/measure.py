@@ -39,6 +39,12 @@ class Sample:
     descriptors: int
 
 
+def stop(program: Program) -> None:
+    """Tell an attacker to stop. One that has ended is told nothing: `finished` says why."""
+    with suppress(BrokenPipeError):
+        program.type("\n")
+
+
 def finished(program: Program, within_s: float) -> dict[str, Any]:
     """Wait for the end of a program, and return what it has counted.
 
@@ -49,7 +55,8 @@ def finished(program: Program, within_s: float) -> dict[str, Any]:
     output, errors = program.written()
     program.kill()
     if code != 0:
-        raise TraceError(f"{program.name} ended with {code}: {(errors or output).strip()[-300:]}")
+        said = (errors or output).strip().splitlines() or ["it says nothing"]
+        raise TraceError(f"{program.name} ended with {code}: {said[-1]}")
     figures: dict[str, Any] = json.loads(output.splitlines()[-1])
     return figures
 

@@ -38,7 +38,7 @@ def carried_out(here: Arena, server: Program, seconds: float) -> tuple[Figures, 
         with watch.looking():
             here.honest(seconds)  # they keep the time
         for program in running:
-            program.type("\n")
+            measure.stop(program)
         counted = [measure.finished(program, IN_FORCE_S) for program in running]
     finally:
         for program in running:

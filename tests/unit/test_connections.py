@@ -11,7 +11,7 @@ from socket import AF_INET, SHUT_WR, SOCK_STREAM, socket
 from typing import cast
 
 import pytest
-from connections import ACCEPTS_PER_TURN, EXHAUSTED, PIECE, Connections
+from connections import ACCEPTS_PER_TURN, BUSY_PER_TURN, EXHAUSTED, PIECE, Connections
 from hypothesis import given
 from hypothesis import strategies as st
 from lab.journal import Journal
@@ -299,6 +299,38 @@ def test_client_that_does_not_read_is_not_read_from(make_server: MakeServer) -> 
     client.room = None
     server.serve(client)
     assert client.sent == upper(sentences + b"more")
+
+
+@pytest.mark.parametrize("number", [1, BUSY_PER_TURN, 5 * BUSY_PER_TURN, 100])
+def test_who_asks_briefly_waits_only_for_some_of_those_who_send_much(
+    make_server: MakeServer, number: int
+) -> None:
+    busy = [FakeSocket(fd) for fd in range(10, 10 + number)]
+    brief = FakeSocket(9)
+    server = make_server(*busy, brief, limit=200)
+    while len(server.connections) <= number:
+        assert server.accept(0.0)
+    events = [(client.fd, READ) for client in [*busy, brief]]
+    for client in busy:
+        client.incoming.append(b"x" * PIECE * 100)
+    server.connections.ready(events, 1.0)
+    assert {len(client.sent) for client in busy} == {PIECE}
+
+    share = min(number, max(BUSY_PER_TURN, number // BUSY_PER_TURN))
+    for turn in range(1, 4 * number // share + 1):
+        brief.incoming.append(b"brief")
+        server.connections.ready(events, 1.0 + turn)
+        assert brief.sent == b"BRIEF" * turn
+        pieces = [len(client.sent) // PIECE - 1 for client in busy]
+        assert sum(pieces) == share * turn
+        assert max(pieces) - min(pieces) <= 1  # nobody is passed over
+
+    last = busy[0]
+    last.incoming.clear()
+    last.incoming.append(b"end")
+    for _turn in range(number // share):
+        server.connections.ready(events, 1.0)
+    assert last.sent.endswith(b"END")
 
 
 @given(
