@@ -12,7 +12,7 @@ who decides about them is elsewhere.
     {"id": 4, "do": "start", "arguments": [["python3", "tcp_server.py"], {}, false]}       its process id
     ->
     {"id": 2, "result": 5}
-    {"id": 2, "error": {"kind": "ConnectionRefusedError", "errno": 111, "text": "Connection refused"}}
+    {"id": 2, "error": {"kind": "ConnectionRefusedError", "errno": "ECONNREFUSED", "text": "..."}}
 
 Bytes, B above, are {"bytes": base64}, a socket is {"socket": handle}. Each request has a thread of its own,
 so a call that blocks keeps no other waiting. With the end of the input all programs are killed, and this one
@@ -41,6 +41,7 @@ from typing import Any
 
 from lab.failures import Exit, Failure, run
 
+NO_ADDRESS = [name for name in dir(socket) if name.startswith("EAI_")]  # what getaddrinfo() fails with
 MODULES = {"os": os, "socket": socket, "time": time}
 PIECE = 65_536
 CTRL_D = b"\x04"
@@ -255,16 +256,23 @@ def answer(request: Mapping[str, Any]) -> None:
         result = encoded(ACTIONS[request["do"]](*map(decoded, request["arguments"])))
         told = json.dumps({"id": request["id"], "result": result})
     except OSError as error:
-        told = failed(request, error, error.errno, error.strerror or str(error))
+        told = failed(request, error, symbol(error), error.strerror or str(error))
     except Exception as error:  # noqa: BLE001 - whatever it is, who asked shall know, and we go on
         told = failed(request, error, None, str(error))
     say(told)
 
 
-def failed(request: Mapping[str, Any], error: Exception, number: int | None, text: str) -> str:
+def symbol(error: OSError) -> str | None:
+    """Return an error's symbol: its number is another one on other systems."""
+    if isinstance(error, socket.gaierror):
+        return next((name for name in NO_ADDRESS if getattr(socket, name) == error.errno), None)
+    return errno.errorcode.get(error.errno or 0)
+
+
+def failed(request: Mapping[str, Any], error: Exception, name: str | None, text: str) -> str:
     """Return the answer to a request that came to nothing."""
     kind = type(error).__name__
-    return json.dumps({"id": request["id"], "error": {"kind": kind, "errno": number, "text": text}})
+    return json.dumps({"id": request["id"], "error": {"kind": kind, "errno": name, "text": text}})
 
 
 def asked(line: bytes) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ all. What breaks between here and there is an `EngineError`, which is no answer 
 """
 
 import builtins
+import errno
 import json
 import socket
 import subprocess
@@ -419,10 +420,12 @@ def _decoded(value: Any) -> bytes:
 
 
 def _raised(error: Mapping[str, Any]) -> Exception:
-    """Return an error of that host as one of ours: an OSError as its own kind, with its number."""
+    """Return an error of that host as one of ours: an OSError as its own kind, with this system's number."""
     kind = getattr(socket, error["kind"], None) or getattr(builtins, error["kind"], None)
     if isinstance(kind, type) and issubclass(kind, OSError):
-        return kind(error["errno"], error["text"]) if error["errno"] is not None else kind(error["text"])
+        name = str(error["errno"])
+        number = getattr(errno, name, None) or getattr(socket, name, None)
+        return kind(number, error["text"]) if isinstance(number, int) else kind(error["text"])
     if error["kind"] == "KeyError":
         return KeyError(error["text"])
     return EngineError(f"a remote host failed: {error['kind']}: {error['text']}")

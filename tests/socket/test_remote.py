@@ -100,11 +100,11 @@ def test_remote_makes_real_socket_calls(lines: Lines) -> None:
 
 
 @pytest.mark.parametrize(
-    ("do", "arguments", "kind", "number"),
+    ("do", "arguments", "kind", "name"),
     [
-        pytest.param("read", ["/nothing"], "FileNotFoundError", errno.ENOENT, id="no-file"),
-        pytest.param("socket", [9_999, 1], "OSError", errno.EAFNOSUPPORT, id="no-family"),
-        pytest.param("function", NO_ADDRESS, "gaierror", socket.EAI_NONAME, id="no-name"),
+        pytest.param("read", ["/nothing"], "FileNotFoundError", "ENOENT", id="no-file"),
+        pytest.param("socket", [9_999, 1], "OSError", "EAFNOSUPPORT", id="no-family"),
+        pytest.param("function", NO_ADDRESS, "gaierror", "EAI_NONAME", id="no-name"),
         pytest.param("call", [7, "close"], "KeyError", None, id="no-socket"),
         pytest.param("function", ["sys", "exit"], "KeyError", None, id="no-module"),
         pytest.param("dance", [], "KeyError", None, id="no-action"),
@@ -113,10 +113,10 @@ def test_remote_makes_real_socket_calls(lines: Lines) -> None:
     ],
 )  # fmt: skip
 def test_remote_answers_with_the_error_of_the_call(
-    lines: Lines, do: str, arguments: list[Any], kind: str, number: int | None
+    lines: Lines, do: str, arguments: list[Any], kind: str, name: str | None
 ) -> None:
     error = lines.ask(do, *arguments)
-    assert (error["kind"], error["errno"]) == (kind, number)
+    assert (error["kind"], error["errno"]) == (kind, name)
     assert error["text"]
     assert lines.ask("function", "os", "getpid") == lines.program.pid  # and it goes on
 

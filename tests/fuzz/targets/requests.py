@@ -217,7 +217,7 @@ TARGETS = (
         operated_host,
         (
             b'{"id": 1, "result": {"bytes": "aGk="}}\n{"id": 2, "result": [1, {"socket": 0}]}',
-            b'{"id": 1, "error": {"kind": "ConnectionRefusedError", "errno": 111, "text": "refused"}}',
+            b'{"id": 1, "error": {"kind": "ConnectionResetError", "errno": "ECONNRESET", "text": "reset"}}',
             b'{"id": 3, "error": {"kind": "gaierror", "errno": null, "text": "x"}}',
             b"Traceback",
         ),
