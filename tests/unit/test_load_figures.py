@@ -67,7 +67,7 @@ def test_counters_that_differ_break_it() -> None:
     assert broken(attacks.judge_flood(seen(socket_drops=599))) == ["the socket's own counter agrees"]
 
 
-@pytest.mark.parametrize("dropped", [0, 100])
+@pytest.mark.parametrize("dropped", [0, 50])
 def test_flood_that_the_server_nearly_takes_is_not_measured(dropped: int) -> None:
     counted = {"UdpInDatagrams": 1000 - dropped, "UdpOutDatagrams": 1000, "UdpRcvbufErrors": dropped}
     with pytest.raises(TraceError, match="no flood"):
