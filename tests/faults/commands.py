@@ -180,13 +180,13 @@ STAGES = (
 FAULTS = (
     *(
         Fault(f"{name} {stage.__name__.replace('_', ' ')}", "interrupt", f"{name} while {words}",
-              partial(interrupted, stage, number))
+              partial(interrupted, stage, number), representative=("udp",) if stage is at_run else ())
         for number, name in ((signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"))
         for stage, words in STAGES
     ),
     Fault("Ctrl-C at make", "interrupt", "Ctrl-C at make, while messages are sent", make_interrupted),
     Fault("two experiments", "two at once", "a second experiment on the same lab", two_experiments,
-          representative=True),
+          representative=("tcp",)),
     Fault("two lectures", "two at once", "make lecture, twice", two_lectures),
     Fault("two labs", "two at once", "the same experiment on two labs", two_labs),
     Fault("stale lab", "stale", "an earlier version's network, with a way out, and another image", stale),

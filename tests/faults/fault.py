@@ -22,7 +22,7 @@ class Fault:
         does: what is done, for people.
         run: does it, and returns what was seen. Raises Broken or CannotBeTried.
         protocols: over which it is tried.
-        representative: whether `make test` tries it, too.
+        representative: over which of them `make test` tries it, too.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Fault:
     does: str
     run: Callable[[Scene], Seen]
     protocols: tuple[str, ...] = BOTH
-    representative: bool = False
+    representative: tuple[str, ...] = ()
 
 
 def in_traffic(

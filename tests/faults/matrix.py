@@ -31,10 +31,16 @@ def tried(fault: Fault, scene: Scene) -> Cell:
         return Cell(fault.name, fault.does, scene.protocol, Outcome.UNMEASURED, Seen(), why)
 
 
-def run(faults: Iterable[Fault], told: Callable[[Cell], None]) -> list[Cell]:
-    """Try all faults, on labs side by side: each of them has to survive all that is tried on it."""
+def run(faults: Iterable[Fault], told: Callable[[Cell], None], labs_each: int = LABS_EACH) -> list[Cell]:
+    """Try all faults, on labs side by side: each of them has to survive all that is tried on it.
+
+    Args:
+        faults: which.
+        told: is called with each cell, as soon as it is known.
+        labs_each: labs of each protocol.
+    """
     wanted = list(faults)
-    tables = [(protocol, wanted[n::LABS_EACH]) for protocol in BOTH for n in range(LABS_EACH)]
+    tables = [(protocol, wanted[n::labs_each]) for protocol in BOTH for n in range(labs_each)]
 
     def column(table: tuple[str, list[Fault]]) -> list[Cell]:
         protocol, ours = table

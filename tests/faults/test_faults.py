@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,13 @@ from tests.faults.outcome import Broken, CannotBeTried, Cell, Outcome, Seen
 from tests.faults.scene import Running, Scene, add_result
 from tests.reliability import PAGE
 
-SOME = [fault for fault in matrix.FAULTS if fault.representative]
+SOME = [replace(fault, protocols=fault.representative) for fault in matrix.FAULTS if fault.representative]
 
 
 @pytest.fixture(scope="module")
 def cells() -> list[Cell]:
     """What came of some faults."""
-    return matrix.run(SOME, matrix.say)
+    return matrix.run(SOME, matrix.say, labs_each=1)
 
 
 @pytest.mark.parametrize("fault", SOME, ids=lambda fault: fault.name)
