@@ -57,6 +57,13 @@ def lab(request: pytest.FixtureRequest, docker_compose_project_name: str) -> Lab
     return lab
 
 
+@pytest.fixture(scope="session")
+def netem_image() -> None:
+    """The sidecar's image, built."""
+    with closing(Lab(leases.take())) as lab:
+        lab.build(COMPOSE_PROFILES="impaired")
+
+
 @pytest.fixture
 def own_lab() -> Iterator[Lab]:
     """A lab for one test that stops, starts or breaks it. Not started yet."""

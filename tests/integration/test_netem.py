@@ -1,141 +1,24 @@
-"""The sidecar on real containers: what it does to a host's network, and what it leaves of it.
+"""The sidecar on real containers: what it is, what it does to a host's network, and what it refuses.
 
 What is in the network's namespace is looked up there by a container of its own, never asked of the sidecar.
 """
 
-import json
 import re
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import cast
 
 import docker
 import pytest
-from docker.errors import APIError, NotFound
-from docker.models.containers import Container
 
 from socketlab.run import leases
-from socketlab.run.lab import ROLES, ROOT, Lab
+from socketlab.run.lab import ROOT, Lab
 from tests.integration.hosts import Hosts
+from tests.integration.sidecar import Attach, Sidecar, eventually, finished, stream
 
-IMAGE = "socketlab/netem"
-WITHIN_S = 20.0
+pytestmark = pytest.mark.usefixtures("netem_image")
+
 CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
-REJOINED_WITHIN_S = 25.0  # ten of them a young sidecar waits, see services/netem/host.py
-
-T = TypeVar("T")
-
-
-def eventually(what: str, look: Callable[[], T | None], within_s: float = WITHIN_S) -> T:
-    """Return what `look` finds as soon as it is true: for what the engine shows but does not announce."""
-    deadline = time.monotonic() + within_s
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"waited {within_s:g} s for {what}, have {found!r}"
-        time.sleep(0.05)
-    return found
-
-
-class Sidecar:
-    """A lab's sidecar, as Compose starts it, and the network that it shares."""
-
-    def __init__(self, lab: Lab, engine: docker.DockerClient) -> None:
-        self.lab = lab
-        self._engine = engine
-
-    def compose(
-        self, *arguments: str, stdin: str = "", **variables: str
-    ) -> "subprocess.CompletedProcess[str]":
-        """Run a Compose command with the profile."""
-        return subprocess.run(
-            self.lab.compose("--progress", "quiet", "--profile", "impaired", *arguments),
-            env=self.lab.environment(**variables),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    def start(self, spec: str, **variables: str) -> None:
-        """Start it, and wait until it is at work."""
-        done = self.compose("up", "--detach", "--no-deps", "netem", NETEM=spec, **variables)
-        assert done.returncode == 0, done.stderr
-        self.wait_until_working()
-
-    def wait_until_working(self, within_s: float = WITHIN_S) -> None:
-        """Wait until its own healthcheck says so."""
-        eventually("a sidecar at work", lambda: self.call("health")[0] == 0, within_s)
-
-    @property
-    def container(self) -> Container:
-        """Its container."""
-        return self.lab.container("netem")
-
-    def call(self, *words: str) -> tuple[int | None, str]:
-        """Run `netem` in it, as `docker compose exec netem netem ...` does; return exit code and output."""
-        try:
-            code, output = self.container.exec_run(["netem", *words])
-        except APIError as error:  # it is not running at this moment
-            return None, str(error)
-        return code, cast("bytes", output).decode()
-
-    def stats(self) -> dict[str, Any]:
-        """Return `netem stats --json`."""
-        code, said = self.call("stats", "--json")
-        assert code == 0, said
-        stats: dict[str, Any] = json.loads(said)
-        return stats
-
-    def log(self) -> list[str]:
-        """Return what it has logged, without the time."""
-        return [line[20:] for line in self.container.logs(stream=False).decode().splitlines()]
-
-    def process(self) -> int:
-        """Return the process id of the program in its container: what the first process has started."""
-        code, said = self.container.exec_run(["cat", "/proc/1/task/1/children"])
-        assert code == 0, said
-        return int(cast("bytes", said))
-
-    def signal(self, signal: str) -> None:
-        """Send the program a signal; its container's first process knows nothing of it."""
-        code, said = self.container.exec_run(["sh", "-c", f"kill -{signal} {self.process()}"])
-        assert code == 0, said
-
-    def inside(self, script: str) -> str:
-        """Run a script in the server's network, on a host of its own that has the sidecar's tools."""
-        output = self._engine.containers.run(
-            IMAGE,
-            ["-c", script],
-            entrypoint="sh",
-            network_mode=f"container:{self.lab.container('server').id}",
-            cap_drop=["ALL"],
-            cap_add=["NET_ADMIN"],
-            remove=True,
-        )
-        return output.decode()
-
-    def network(self) -> list[str]:
-        """Return all rules, qdiscs and links of the server's network, without what counts."""
-        said = self.inside("iptables-save && tc qdisc show && ip -oneline link")
-        lines = [re.sub(r" ?\[\d+:\d+\]", "", line) for line in said.splitlines()]
-        return [line for line in lines if not line.startswith("#")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def image() -> None:
-    """The sidecar's image, built."""
-    with closing(Lab(leases.take())) as lab:
-        lab.build(COMPOSE_PROFILES="impaired")
-
-
-@pytest.fixture
-def fresh(own_lab: Lab, engine: docker.DockerClient) -> Sidecar:
-    """The sidecar of a lab of this test's own, for what stops or breaks it. Not started yet."""
-    own_lab.start()
-    return Sidecar(own_lab, engine)
 
 
 @pytest.fixture(scope="module")
@@ -150,38 +33,6 @@ def shared(engine: docker.DockerClient) -> Iterator[Sidecar]:
     finally:
         lab.stop()
         lab.close()
-
-
-# Numbered datagrams to the server, one each millisecond; prints how many answers came, and how many were new.
-STREAM = """
-import select, socket, sys, time
-count, size, wait = int(sys.argv[1]), 64, 2.0
-sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-sock.connect((sys.argv[2] if len(sys.argv) > 2 else "server", 12000))
-answers, begun = [], time.monotonic()
-for number in range(count):
-    sock.send(f"#{number} ".encode().ljust(size, b"x"))
-    while select.select([sock], [], [], max(0, begun + (number + 1) / 1000 - time.monotonic()))[0]:
-        answers.append(sock.recv(100))
-while len(set(answers)) < count and select.select([sock], [], [], wait)[0]:
-    answers.append(sock.recv(100))
-print(len(answers), len(set(answers)))
-"""
-
-
-def stream(hosts: Hosts, lab: Lab, tmp_path: Path, count: int) -> Container:
-    """Start a client host that sends numbered datagrams."""
-    program = tmp_path / "stream.py"
-    program.write_text(STREAM)
-    command = ["python3", "/program.py", str(count)]
-    return hosts.start(hosts.network_of(lab), command, program=program)
-
-
-def finished(client: Container) -> tuple[int, int]:
-    """Return how many answers a stream got, and to how many datagrams."""
-    assert client.wait(timeout=60)["StatusCode"] == 0, client.logs(stream=False).decode()
-    answers, different = client.logs(stream=False).decode().split()
-    return int(answers), int(different)
 
 
 # --- what it is
@@ -310,198 +161,7 @@ def test_losing_everything_stops_the_lectures_client_but_not_dns(shared: Sidecar
     assert done.stdout == "IS ANYBODY THERE?\n"
 
 
-# --- whether it works
-
-
-def test_health_fails_while_the_program_sleeps(fresh: Sidecar) -> None:
-    fresh.start("loss 1%")
-    assert fresh.call("health") == (0, "")
-    fresh.signal("STOP")
-    assert fresh.call("health") == (
-        1,
-        "netem: the sidecar does not answer within 4 s: it is stopped\n",
-    )
-
-    def health() -> bool:
-        fresh.container.reload()
-        return bool(fresh.container.attrs["State"]["Health"]["Status"] == "unhealthy")
-
-    eventually("Docker to say that it is unhealthy", health, 30)
-    fresh.signal("CONT")
-    fresh.wait_until_working()
-
-
-def test_health_fails_when_somebody_takes_the_impairment_away(fresh: Sidecar) -> None:
-    fresh.start("loss 1%")
-    away = {
-        "userspace": "iptables -t raw -F",
-        "kernel": "tc qdisc del dev eth0 root; tc qdisc del dev eth0 ingress",
-    }
-    fresh.inside(away[fresh.stats()["engine"]])
-    code, said = fresh.call("health")
-    assert code == 1
-    assert said.count("\n") == 1
-    assert fresh.call("show")[1].splitlines()[-1] == f"working    no: {said.removeprefix('netem: ').strip()}"
-    # What is applied anew is whole again.
-    assert fresh.call("set", "loss", "1%")[0] == 0
-    assert fresh.call("health") == (0, "")
-
-
-# --- what it leaves
-
-
-def test_stopped_sidecar_leaves_the_network_as_it_was_within_a_second(fresh: Sidecar) -> None:
-    before = fresh.network()
-    fresh.start("delay 10ms loss 5%")
-    during = fresh.network()
-    assert during != before
-    fresh.signal("TERM")
-    begun = time.monotonic()
-    code = fresh.container.wait(timeout=10)["StatusCode"]
-    assert time.monotonic() - begun < 1
-    assert code == 0
-    assert fresh.log()[-1] == "stop"
-    assert fresh.network() == before
-
-
-def test_killed_sidecar_leaves_clean_traffic_and_its_successor_a_clean_network(
-    fresh: Sidecar, hosts: Hosts, tmp_path: Path
-) -> None:
-    before = fresh.network()
-    fresh.start("loss 100%")
-    userspace = fresh.stats()["engine"] == "userspace"
-    during = fresh.network()
-    fresh.container.kill()
-    fresh.container.wait(timeout=10)
-    if userspace:  # of the kernel's engine the qdisc stays at work, until the next sidecar comes
-        assert finished(stream(hosts, fresh.lab, tmp_path, 50)) == (50, 50)
-    assert fresh.network() == during
-    fresh.start("delay 1ms", NETEM_DIRECTION="ingress")
-    assert fresh.network() != during
-    fresh.container.stop(timeout=5)
-    assert fresh.network() == before
-
-
-def test_lab_that_is_stopped_leaves_no_sidecar(fresh: Sidecar, engine: docker.DockerClient) -> None:
-    fresh.start("loss 1%")
-    fresh.lab.stop()
-    assert not any(fresh.lab.containers(role) for role in ROLES)
-    assert engine.networks.list(filters={"label": f"com.docker.compose.project={fresh.lab.project}"}) == []
-
-
-# --- when its host ends
-
-
-def rejoined(sidecar: Sidecar, started_ns: int) -> dict[str, Any]:
-    """Wait until a new sidecar process is at work, in the server's network of now; return its stats."""
-
-    def look() -> dict[str, Any] | None:
-        with suppress(APIError, AssertionError, NotFound):
-            if sidecar.call("health")[0] == 0 and (stats := sidecar.stats())["started_ns"] != started_ns:
-                return stats
-        return None
-
-    stats = eventually("a sidecar that has joined again", look, REJOINED_WITHIN_S)
-    assert any("NFQUEUE" in line or "netem" in line for line in sidecar.network())
-    return stats
-
-
-@pytest.mark.parametrize(
-    "how",
-    [
-        pytest.param("docker-restart", id="docker-restart"),
-        pytest.param("compose-restart", id="compose-restart"),
-        pytest.param("crash-and-start-later", id="crash-and-start-later"),
-    ],
-)
-def test_sidecar_joins_its_host_again(fresh: Sidecar, hosts: Hosts, tmp_path: Path, how: str) -> None:
-    fresh.start("loss 100%")
-    before = fresh.stats()["started_ns"]
-    server = fresh.lab.container("server")
-    if how == "docker-restart":
-        server.restart(timeout=3)
-    elif how == "compose-restart":
-        assert fresh.compose("restart", "server", NETEM="loss 100%").returncode == 0
-    else:
-        # While the host is not there, an engine that tried to start the sidecar would give up for ever.
-        server.kill()
-        eventually("the end of its network", lambda: "gone" in " ".join(fresh.log()[-1:]))
-        time.sleep(
-            2
-        )  # it must not come back to nothing meanwhile: longer than it takes to believe in a return
-        fresh.container.reload()
-        assert fresh.container.status == "running"
-        assert fresh.call("health")[0] == 1
-        server.start()
-    rejoined(fresh, before)
-    answers, _different = finished(stream(hosts, fresh.lab, tmp_path, 50))
-    assert answers == 0
-    assert fresh.stats()["directions"]["ingress"]["dropped"] == 50
-
-
-def test_sidecar_of_a_removed_host_ends_and_says_so(fresh: Sidecar) -> None:
-    fresh.start("loss 1%")
-    sidecar = fresh.container
-    fresh.lab.container("server").remove(force=True)
-
-    def ended() -> bool:
-        sidecar.reload()
-        return sidecar.status == "exited"
-
-    eventually("its end", ended)
-    assert sidecar.attrs["State"]["ExitCode"] == 1
-    assert fresh.log()[-1] == "gone      it is removed: start the sidecar again together with it"
-    # Compose makes both anew.
-    assert fresh.compose("up", "--detach", "server", "netem", NETEM="loss 100%").returncode == 0
-    fresh.wait_until_working()
-    assert fresh.stats()["impairment"]["spec"] == "loss 100%"
-
-
 # --- what it refuses
-
-
-class Attach:
-    """Starts sidecars on any host, without Compose."""
-
-    def __init__(self, engine: docker.DockerClient) -> None:
-        self._engine = engine
-        self._containers: list[Container] = []
-
-    def start(
-        self,
-        host: Container,
-        *words: str,
-        cap_add: tuple[str, ...] = ("NET_ADMIN", "NET_RAW"),
-        **variables: str,
-    ) -> Container:
-        """Start a sidecar of a host."""
-        sidecar = self._engine.containers.run(
-            IMAGE,
-            list(words) or None,
-            network_mode=f"container:{host.id}",
-            cap_drop=["ALL"],
-            cap_add=list(cap_add),
-            read_only=True,
-            tmpfs={"/run": ""},
-            init=True,
-            environment=variables,
-            detach=True,
-        )
-        self._containers.append(sidecar)
-        return sidecar
-
-    def refused(self, host: Container, *words: str, **options: Any) -> tuple[int, str]:
-        """Return exit code and the one line of a sidecar that refuses to start."""
-        sidecar = self.start(host, *words, **options)
-        code = int(sidecar.wait(timeout=20)["StatusCode"])
-        said = sidecar.logs(stream=False).decode()
-        assert said.count("\n") == 1, said
-        return code, said.removesuffix("\n")
-
-    def remove(self) -> None:
-        """Remove them all."""
-        for container in self._containers:
-            container.remove(force=True)
 
 
 @pytest.fixture

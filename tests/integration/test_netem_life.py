@@ -1,0 +1,175 @@
+"""The life of a sidecar on real containers: its health, its end, and its host's.
+
+What is in the network's namespace is looked up there by a container of its own, never asked of the sidecar.
+"""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from docker.errors import APIError, NotFound
+
+from socketlab.run.lab import ROLES, Lab
+from tests.integration.hosts import Hosts
+from tests.integration.sidecar import Sidecar, eventually, finished, stream
+
+pytestmark = pytest.mark.usefixtures("netem_image")
+
+REJOINED_WITHIN_S = 25.0  # ten of them a young sidecar waits, see services/netem/host.py
+
+
+@pytest.fixture
+def fresh(own_lab: Lab, engine: docker.DockerClient) -> Sidecar:
+    """The sidecar of a lab of this test's own, for what stops or breaks it. Not started yet."""
+    own_lab.start()
+    return Sidecar(own_lab, engine)
+
+
+# --- whether it works
+
+
+def test_health_fails_while_the_program_sleeps(fresh: Sidecar) -> None:
+    fresh.start("loss 1%")
+    assert fresh.call("health") == (0, "")
+    fresh.signal("STOP")
+    assert fresh.call("health") == (
+        1,
+        "netem: the sidecar does not answer within 4 s: it is stopped\n",
+    )
+
+    def health() -> bool:
+        fresh.container.reload()
+        return bool(fresh.container.attrs["State"]["Health"]["Status"] == "unhealthy")
+
+    eventually("Docker to say that it is unhealthy", health, 30)
+    fresh.signal("CONT")
+    fresh.wait_until_working()
+
+
+def test_health_fails_when_somebody_takes_the_impairment_away(fresh: Sidecar) -> None:
+    fresh.start("loss 1%")
+    away = {
+        "userspace": "iptables -t raw -F",
+        "kernel": "tc qdisc del dev eth0 root; tc qdisc del dev eth0 ingress",
+    }
+    fresh.inside(away[fresh.stats()["engine"]])
+    code, said = fresh.call("health")
+    assert code == 1
+    assert said.count("\n") == 1
+    assert fresh.call("show")[1].splitlines()[-1] == f"working    no: {said.removeprefix('netem: ').strip()}"
+    # What is applied anew is whole again.
+    assert fresh.call("set", "loss", "1%")[0] == 0
+    assert fresh.call("health") == (0, "")
+
+
+# --- what it leaves
+
+
+def test_stopped_sidecar_leaves_the_network_as_it_was_within_a_second(fresh: Sidecar) -> None:
+    before = fresh.network()
+    fresh.start("delay 10ms loss 5%")
+    during = fresh.network()
+    assert during != before
+    fresh.signal("TERM")
+    begun = time.monotonic()
+    code = fresh.container.wait(timeout=10)["StatusCode"]
+    assert time.monotonic() - begun < 1
+    assert code == 0
+    assert fresh.log()[-1] == "stop"
+    assert fresh.network() == before
+
+
+def test_killed_sidecar_leaves_clean_traffic_and_its_successor_a_clean_network(
+    fresh: Sidecar, hosts: Hosts, tmp_path: Path
+) -> None:
+    before = fresh.network()
+    fresh.start("loss 100%")
+    userspace = fresh.stats()["engine"] == "userspace"
+    during = fresh.network()
+    fresh.container.kill()
+    fresh.container.wait(timeout=10)
+    if userspace:  # of the kernel's engine the qdisc stays at work, until the next sidecar comes
+        assert finished(stream(hosts, fresh.lab, tmp_path, 50)) == (50, 50)
+    assert fresh.network() == during
+    fresh.start("delay 1ms", NETEM_DIRECTION="ingress")
+    assert fresh.network() != during
+    fresh.container.stop(timeout=5)
+    assert fresh.network() == before
+
+
+def test_lab_that_is_stopped_leaves_no_sidecar(fresh: Sidecar, engine: docker.DockerClient) -> None:
+    fresh.start("loss 1%")
+    fresh.lab.stop()
+    assert not any(fresh.lab.containers(role) for role in ROLES)
+    assert engine.networks.list(filters={"label": f"com.docker.compose.project={fresh.lab.project}"}) == []
+
+
+# --- when its host ends
+
+
+def rejoined(sidecar: Sidecar, started_ns: int) -> dict[str, Any]:
+    """Wait until a new sidecar process is at work, in the server's network of now; return its stats."""
+
+    def look() -> dict[str, Any] | None:
+        with suppress(APIError, AssertionError, NotFound):
+            if sidecar.call("health")[0] == 0 and (stats := sidecar.stats())["started_ns"] != started_ns:
+                return stats
+        return None
+
+    stats = eventually("a sidecar that has joined again", look, REJOINED_WITHIN_S)
+    assert any("NFQUEUE" in line or "netem" in line for line in sidecar.network())
+    return stats
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param("docker-restart", id="docker-restart"),
+        pytest.param("compose-restart", id="compose-restart"),
+        pytest.param("crash-and-start-later", id="crash-and-start-later"),
+    ],
+)
+def test_sidecar_joins_its_host_again(fresh: Sidecar, hosts: Hosts, tmp_path: Path, how: str) -> None:
+    fresh.start("loss 100%")
+    before = fresh.stats()["started_ns"]
+    server = fresh.lab.container("server")
+    if how == "docker-restart":
+        server.restart(timeout=3)
+    elif how == "compose-restart":
+        assert fresh.compose("restart", "server", NETEM="loss 100%").returncode == 0
+    else:
+        # While the host is not there, an engine that tried to start the sidecar would give up for ever.
+        server.kill()
+        eventually("the end of its network", lambda: "gone" in " ".join(fresh.log()[-1:]))
+        time.sleep(
+            2
+        )  # it must not come back to nothing meanwhile: longer than it takes to believe in a return
+        fresh.container.reload()
+        assert fresh.container.status == "running"
+        assert fresh.call("health")[0] == 1
+        server.start()
+    rejoined(fresh, before)
+    answers, _different = finished(stream(hosts, fresh.lab, tmp_path, 50))
+    assert answers == 0
+    assert fresh.stats()["directions"]["ingress"]["dropped"] == 50
+
+
+def test_sidecar_of_a_removed_host_ends_and_says_so(fresh: Sidecar) -> None:
+    fresh.start("loss 1%")
+    sidecar = fresh.container
+    fresh.lab.container("server").remove(force=True)
+
+    def ended() -> bool:
+        sidecar.reload()
+        return sidecar.status == "exited"
+
+    eventually("its end", ended)
+    assert sidecar.attrs["State"]["ExitCode"] == 1
+    assert fresh.log()[-1] == "gone      it is removed: start the sidecar again together with it"
+    # Compose makes both anew.
+    assert fresh.compose("up", "--detach", "server", "netem", NETEM="loss 100%").returncode == 0
+    fresh.wait_until_working()
+    assert fresh.stats()["impairment"]["spec"] == "loss 100%"
