@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from socketlab.run.lab import ROOT
-from tests.faults.fault import Fault
+from tests.faults.fault import DISTURBED, Fault
 from tests.faults.outcome import Broken, CannotBeTried, Seen
 from tests.faults.scene import Running, Scene, expect_code
 
@@ -20,6 +20,15 @@ sys.path.insert(0, "services")
 from lab.journal import Journal
 print(time.clock_gettime_ns(time.CLOCK_MONOTONIC), time.clock_gettime_ns(time.CLOCK_REALTIME), flush=True)
 Journal(as_json=True, quiet=False, fd=1).facts("start", {})
+"""
+BACK_S = 3600
+# The engine puts its clock's time on each line of a log; a run reads what came after the last one before it.
+SET_BACK = f"""
+from socketlab.cli import main
+from socketlab.run.lab import Lab
+mark_log = Lab.mark_log
+Lab.mark_log = lambda lab, service: mark_log(lab, service) + {BACK_S}
+main()
 """
 
 
@@ -125,6 +134,14 @@ def clock(_scene: Scene) -> Seen:
     return seen
 
 
+def set_back(scene: Scene) -> Seen:
+    """Let a run see the server's log as if the engine's clock had been set back when it had begun."""
+    scene.ready()
+    seen = scene.start(program=("-c", SET_BACK)).end()
+    expect_code(seen, (DISTURBED,))
+    return scene.recover(seen)
+
+
 FAULTS = (
     Fault("no space for the result", "disk", "the result goes to a disk of 8 kB", full_for_results),
     Fault("no space for the capture", "disk", "the packets go to a disk that is full", full_for_captures),
@@ -134,4 +151,6 @@ FAULTS = (
           partial(full_for_temporary_files, "lecture", "8k")),
     Fault("clock stepped", "clock", f"a journal's CLOCK_MONOTONIC is set by {STEP_S:,} s (time namespace)",
           clock, protocols=("udp",)),
+    Fault("clock set back", "clock", "the log is an hour behind once the run has begun, as when the engine's "
+          "clock is set back (none of this machine's is touched)", set_back),
 )  # fmt: skip

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -41,6 +41,7 @@ BEGUN = 20  # messages at the server: the traffic is under way
 LASTS_S = 0.5  # a fault that heals in the traffic
 PATIENCE_S = 90.0  # of ours with a command: a TCP client gives up after 60 s in which no byte comes
 NOT_RESTORED = "the network was not restored"
+PROGRAM = ("-m", "socketlab")
 LOST = ("lost", "lost going", "lost coming back")
 
 # In a container: the program itself, which its first process (init) has started.
@@ -292,12 +293,16 @@ class Scene:
 
     # --- traffic
 
-    def command(self, name: str, *arguments: str) -> list[str]:
+    def command(self, name: str, *arguments: str, program: Sequence[str] = PROGRAM) -> list[str]:
         """Return a command line of `socketlab` for this lab."""
-        return [sys.executable, "-m", "socketlab", name, *arguments, "--project", self.lab.project]
+        return [sys.executable, *program, name, *arguments, "--project", self.lab.project]
 
     def start(
-        self, *arguments: str, count: int = COUNT, environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        count: int = COUNT,
+        environment: Mapping[str, str] | None = None,
+        program: Sequence[str] = PROGRAM,
     ) -> Running:
         """Start an experiment, as somebody types it."""
         file = self.folder / f"{secrets.token_hex(4)}.json"
@@ -312,7 +317,7 @@ class Scene:
             str(RATE),
         ]
         options += ["--timeline", "none", "--json", str(file), *arguments]
-        command = self.command(f"lossy-{self.protocol}", *options)
+        command = self.command(f"lossy-{self.protocol}", *options, program=program)
         return Running(command, file, self.environment | dict(environment or {}))
 
     def ready(self) -> None:
