@@ -4,8 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from socketlab.claims import registry
 from socketlab.run import leases
 from socketlab.run.stage import Stage, on_docker
+
+# Sections: what they show is patience, of TCP or of a client.
+SLOW = {"congestion", "repair", "reliability"}
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +44,14 @@ def left(stage: Stage) -> dict[str, object]:
         found["rules of the server's network"] = sorted(filter(None, rules))
         stage.sidecar.reset()
     return found
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that in the end no worker is alone with it (`--dist=load`)."""
+
+    def in_a_hurry(item: pytest.Item) -> bool:
+        told = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        section = registry.module_of(str(told["claim"])) if "claim" in told else told.get("section")
+        return section not in SLOW
+
+    items.sort(key=in_a_hurry)

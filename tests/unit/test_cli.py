@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -77,17 +78,47 @@ def test_an_unknown_stage_of_the_tests_is_refused(run: Run) -> None:
     assert run("fast", "speed", main=stages.main) == (2, "", refusal)
 
 
+def look_at_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left on the machine is another test's affair: these run beside others, also without Docker."""
+    monkeypatch.setattr(cleanliness, "KINDS", {})
+    monkeypatch.setattr(cleanliness, "tidy_images", lambda: None)
+    monkeypatch.setattr(cleanliness, "reap", list)
+    monkeypatch.setattr(sys, "argv", ["stages"])
+
+
+def test_stages_side_by_side_run_together_and_speak_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    meeting = tmp_path / "meeting"
+    os.mkfifo(meeting)
+    # Each waits at the pipe for the other, after its first word.
+    comes = "print('first', flush=True); open({!r}, {!r}).close(); print('second'); {}"
+    programs = {
+        "one": comes.format(str(meeting), "r", ""),
+        "between": "print('between')",
+        "two": comes.format(str(meeting), "w", "raise SystemExit(1)"),
+    }
+    three = {name: [[sys.executable, "-c", program]] for name, program in programs.items()}
+    monkeypatch.setattr(stages, "STAGES", three)
+    monkeypatch.setattr(stages, "SIDE_BY_SIDE", (("one", "two"),))
+    look_at_nothing(monkeypatch)
+    assert stages.main() == 1
+    told = capfd.readouterr().out.split("--- ")
+    assert told[1:4] == ["one\nfirst\nsecond\n", "two\nfirst\nsecond\n", "between\nbetween\n"]
+    assert [line.split()[::3] for line in told[-1].splitlines() if " s  " in line][:3] == [
+        ["one", "passed"],
+        ["two", "FAILED"],
+        ["between", "passed"],
+    ]
+
+
 def test_a_failing_stage_fails_the_run_and_the_others_still_run(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     good = [sys.executable, "-c", "print('ran')"]
     bad = [sys.executable, "-c", "raise SystemExit(1)"]
     monkeypatch.setattr(stages, "STAGES", {"bad": [bad], "good": [good]})
-    # What is left on the machine is another test's affair: these run beside others, also without Docker.
-    monkeypatch.setattr(cleanliness, "KINDS", {})
-    monkeypatch.setattr(cleanliness, "tidy_images", lambda: None)
-    monkeypatch.setattr(cleanliness, "reap", list)
-    monkeypatch.setattr(sys, "argv", ["stages"])
+    look_at_nothing(monkeypatch)
     assert stages.main() == 1
     shown = capfd.readouterr().out
     assert "ran\n" in shown
