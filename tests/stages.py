@@ -30,7 +30,7 @@ STAGES: dict[str, list[list[str]]] = {
     "fast": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/unit", "tests/socket", "tests/fuzz"]],
     "bench": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/bench"]],
     "browser": [[*PYTEST, "tests/browser"]],
-    "impairment": [[*PYTEST, "--numprocesses=4", "--dist=worksteal", "tests/impairment"]],
+    "impairment": [[*PYTEST, "--numprocesses=6", "--dist=worksteal", "tests/impairment"]],
     # A file at a time: its tests share a lab.
     "integration": [[*PYTEST, "--numprocesses=4", "--dist=loadfile", "tests/integration"]],
     # What takes the time is waiting: for what a claim says is never to come.
@@ -42,7 +42,7 @@ STAGES: dict[str, list[list[str]]] = {
     "load": [[*PYTEST, "tests/load"]],
 }
 # Each of these leaves a part of the machine unused: what is beside it in this list is run at the same time.
-SIDE_BY_SIDE = (("types", "browser"), ("security", "faults"))
+SIDE_BY_SIDE = (("types", "browser"), ("bench", "impairment"), ("security", "faults"))
 
 
 def groups(names: Sequence[str]) -> list[list[str]]:
