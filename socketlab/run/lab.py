@@ -45,6 +45,7 @@ ROLES = ("server", "client", "netem", "capture")
 HEALTHY_WITHIN_S = 20.0
 SIDECAR_WITHIN_S = 3.0  # an old one that is not at work by then is started again, once
 CONVERSATION_WITHIN_S = 120.0
+COMES_LATE_S = 2.0  # a container that was asked for
 POLL_S = 0.05
 
 LAST_LINES = 20  # of a log: the mark is among them
@@ -545,9 +546,14 @@ class Lab:
                 complaints = [line for line in client.stderr if not _tell(line, told)]
                 code = client.wait()
             except BaseException:
-                self._remove(name)
+                removed = self._remove(name)
                 client.kill()
                 client.wait()
+                deadline = time.monotonic() + COMES_LATE_S
+                # Compose may have asked for it just before it was killed: then it is there in a moment.
+                while not removed and time.monotonic() < deadline:
+                    time.sleep(POLL_S)
+                    removed = self._remove(name)
                 raise
             finally:
                 if client.stderr is not None:
@@ -561,9 +567,12 @@ class Lab:
             raise EngineError(f"the client failed: {said}")
         raise TraceError(f"it was ended from outside (exit code {code})")
 
-    def _remove(self, name: str) -> None:
+    def _remove(self, name: str) -> bool:
+        """Remove a container; False: there is none of this name."""
         with engine_errors("remove the client"), suppress(NotFound):
             self._docker.containers.get(name).remove(force=True)
+            return True
+        return False
 
     def mark_log(self, service: str) -> float:
         """Return the time of the last line of a service's log, by the engine's clock: see `log_since`."""

@@ -77,19 +77,19 @@ def interrupt(
     return seen
 
 
-def make_interrupted(scene: Scene) -> Seen:
-    """Press Ctrl-C at `make`, which passes it on to all that it has started."""
+def make_interrupted(number: signal.Signals, scene: Scene) -> Seen:
+    """Interrupt `make`. Ctrl-C reaches all that it has started; SIGTERM is for make, which passes it on."""
     # The Makefile has no variable for the project: this is the command that its recipe runs, under make.
     scene.ready()
     rule = " ".join(scene.command(f"lossy-{scene.protocol}", "--count", "500", "--engine", "userspace"))
     running = Running(["make", "--no-print-directory", "--eval", f"under-make: ; @{rule}", "under-make"])
     try:
         eventually("the client", lambda: at_run(scene, running), 60)
-        running.interrupt(signal.SIGINT)
+        running.interrupt(number)
         seen = running.end(ENDED_WITHIN_S, ours=False)
     finally:
         running.kill()
-    expect_code(seen, (2, -signal.SIGINT))
+    expect_code(seen, (2, -number))
     return scene.recover(seen)
 
 
@@ -184,7 +184,11 @@ FAULTS = (
         for number, name in ((signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"))
         for stage, words in STAGES
     ),
-    Fault("Ctrl-C at make", "interrupt", "Ctrl-C at make, while messages are sent", make_interrupted),
+    *(
+        Fault(f"{name} at make", "interrupt", f"{name} at make, while messages are sent",
+              partial(make_interrupted, number))
+        for number, name in ((signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"))
+    ),
     Fault("two experiments", "two at once", "a second experiment on the same lab", two_experiments,
           representative=("tcp",)),
     Fault("two lectures", "two at once", "make lecture, twice", two_lectures),
