@@ -29,6 +29,7 @@ from socketlab.describe.scenario import Conversation, Engine, ServerProgram
 from socketlab.errors import EngineError, TraceError
 from socketlab.observe.words import printable
 from socketlab.run import leases, turns
+from socketlab.run.interrupts import undisturbed
 from socketlab.run.source import digest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -171,13 +172,20 @@ class Lab:
         return os.environ | self._chosen | needed | variables
 
     def _run(self, *arguments: str, **variables: str) -> str:
-        return self._output(
-            f"docker compose {arguments[0]}", self.compose("--progress", "quiet", *arguments), **variables
-        )
+        with undisturbed():
+            return self._output(
+                f"docker compose {arguments[0]}", self.compose("--progress", "quiet", *arguments), **variables
+            )
 
     def _output(self, name: str, command: Sequence[str], **variables: str) -> str:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=self.environment(**variables)
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=self.environment(**variables),
+            # Not in our process group: Ctrl-C is for us to pass on.
+            start_new_session=True,
         )
         if done.returncode:
             said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
@@ -274,11 +282,12 @@ class Lab:
     def stop(self) -> None:
         """Stop and remove the hosts, those of every profile too, and their network."""
         down = ("down", "--remove-orphans", "--timeout", "3")
-        try:
-            self._run(*down, COMPOSE_PROFILES="*")
-        except EngineError:
-            # A host that somebody runs by hand removes itself when it ends, and Compose stumbles over that.
-            self._run(*down, COMPOSE_PROFILES="*")
+        with undisturbed():
+            try:
+                self._run(*down, COMPOSE_PROFILES="*")
+            except EngineError:
+                # A host that somebody runs by hand removes itself at its end, and Compose stumbles over that.
+                self._run(*down, COMPOSE_PROFILES="*")
 
     def containers(self, service: str) -> list[Container]:
         """Return the containers of a service, running or not."""
@@ -546,14 +555,15 @@ class Lab:
                 complaints = [line for line in client.stderr if not _tell(line, told)]
                 code = client.wait()
             except BaseException:
-                removed = self._remove(name)
-                client.kill()
-                client.wait()
-                deadline = time.monotonic() + COMES_LATE_S
-                # Compose may have asked for it just before it was killed: then it is there in a moment.
-                while not removed and time.monotonic() < deadline:
-                    time.sleep(POLL_S)
+                with undisturbed():
                     removed = self._remove(name)
+                    client.kill()
+                    client.wait()
+                    deadline = time.monotonic() + COMES_LATE_S
+                    # Compose may have asked for it just before it was killed: then it is there in a moment.
+                    while not removed and time.monotonic() < deadline:
+                        time.sleep(POLL_S)
+                        removed = self._remove(name)
                 raise
             finally:
                 if client.stderr is not None:

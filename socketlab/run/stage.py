@@ -17,6 +17,7 @@ from socketlab.errors import EngineError
 from socketlab.observe import evidence
 from socketlab.observe.evidence import Evidence
 from socketlab.run import experiments
+from socketlab.run.interrupts import undisturbed
 from socketlab.run.remote import Host, Program, named
 from socketlab.run.wire import Wire
 
@@ -257,7 +258,8 @@ def on_docker(project: str, engine: Engine = Engine.AUTO, seed: int = 1) -> Iter
     from socketlab.run.lab import Lab  # noqa: PLC0415
 
     lab = Lab(project, ServerProgram.IDLE)
-    with ExitStack() as todo:
+    todo = ExitStack()
+    try:
         todo.callback(lab.close)
         todo.callback(lab.stop)
         no_sidecar = ""
@@ -274,11 +276,16 @@ def on_docker(project: str, engine: Engine = Engine.AUTO, seed: int = 1) -> Iter
             return Host(name, lab.command_in(name), environment)
 
         names = ["server", "client", "other", *([] if no_sidecar else ["netem"])]
-        with ThreadPoolExecutor() as pool:
-            futures = {name: pool.submit(host, name) for name in names}
-        for future in futures.values():
-            if future.exception() is None:
-                todo.callback(future.result().close)
+        pool = ThreadPoolExecutor()
+        futures = {name: pool.submit(host, name) for name in names}
+
+        def close_hosts() -> None:
+            pool.shutdown()  # also when we are interrupted: those that are being made are closed, too
+            for future in futures.values():
+                if future.exception() is None:
+                    future.result().close()
+
+        todo.callback(close_hosts)
         made = {name: future.result() for name, future in futures.items()}
 
         @cache
@@ -317,3 +324,6 @@ def on_docker(project: str, engine: Engine = Engine.AUTO, seed: int = 1) -> Iter
             # From the beginning it is as it is after an impairment: nothing passes through the sidecar.
             stage.restore_network()
         yield stage
+    finally:
+        with undisturbed():
+            todo.close()

@@ -2,9 +2,11 @@
 
 import json
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from socketlab.run.lab import ROOT
@@ -14,6 +16,8 @@ from tests.faults.scene import RATE, Running, Scene, eventually, expect_code
 
 ENDED_WITHIN_S = 10.0
 ATTEMPTS = 3
+MOMENTS = 6  # in the life of a lecture
+CLAIM = {"udp": "u3", "tcp": "t1"}
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -109,8 +113,7 @@ def two_experiments(scene: Scene) -> Seen:
 def two_lectures(scene: Scene) -> Seen:
     """Start a second lecture while one is shown."""
     project = f"{scene.lab.project}-lecture"
-    claim = {"udp": "u3", "tcp": "t1"}[scene.protocol]
-    command = [sys.executable, "-m", "socketlab", "lecture", claim, "--project", project]
+    command = [sys.executable, "-m", "socketlab", "lecture", CLAIM[scene.protocol], "--project", project]
     first = Running(command)
     try:
         eventually("the first lecture's hosts", lambda: scene.everything(project), 60)
@@ -124,6 +127,34 @@ def two_lectures(scene: Scene) -> Seen:
     if left := scene.everything(project):
         raise Broken(f"expected nothing to be left, there is {', '.join(left)}", seen)
     return seen
+
+
+def lecture_interrupted(scene: Scene) -> Seen:
+    """Interrupt the lecture at moments from its beginning to its end: while hosts are made, and removed."""
+    project = f"{scene.lab.project}-lecture"
+    command = [sys.executable, "-m", "socketlab", "lecture", CLAIM[scene.protocol], "--project", project]
+    usual = Running(command).end()
+    assert usual.took_s is not None
+    codes: list[str] = []
+    for moment in range(1, MOMENTS + 1):
+        number = (signal.SIGINT, signal.SIGTERM)[moment % 2]
+        running = Running(command)
+        try:
+            # Not an event: any moment is one.
+            with suppress(subprocess.TimeoutExpired):
+                running.process.wait(usual.took_s * moment / (MOMENTS + 1))
+            if running.process.poll() is None:
+                running.interrupt(number)
+            seen = running.end()
+        finally:
+            running.kill()
+        # Before it can catch a signal the system ends it.
+        expect_code(seen, (CODES[number], -number, 0))
+        codes.append(str(seen.exit_code))
+        if left := scene.everything(project):
+            raise Broken(f"expected nothing to be left, there is {', '.join(left)}", seen)
+    usual.figures["then, interrupted, it ends with"] = ", ".join(codes)
+    return usual
 
 
 def two_labs(scene: Scene) -> Seen:
@@ -189,6 +220,8 @@ FAULTS = (
               partial(make_interrupted, number))
         for number, name in ((signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"))
     ),
+    Fault("lecture interrupted", "interrupt", f"Ctrl-C and SIGTERM at make lecture, {MOMENTS} moments of its life",
+          lecture_interrupted),
     Fault("two experiments", "two at once", "a second experiment on the same lab", two_experiments,
           representative=("tcp",)),
     Fault("two lectures", "two at once", "make lecture, twice", two_lectures),

@@ -1,0 +1,40 @@
+"""Run: what must not be left half done when somebody presses Ctrl-C."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until the body is over. A second one does not: somebody is in a hurry.
+
+    A command that is killed while it talks to the engine leaves what the engine then still does: a host that
+    comes when nobody expects it any more. In another thread than the first, which gets no signals, this does
+    nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def later(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        handler = handlers[signal.Signals(number)]
+        if len(came) > 1 and callable(handler):
+            handler(number, frame)
+
+    for number in SIGNALS:
+        signal.signal(number, later)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])
