@@ -46,7 +46,7 @@ ROLES = ("server", "client", "netem", "capture")
 HEALTHY_WITHIN_S = 20.0
 SIDECAR_WITHIN_S = 3.0  # an old one that is not at work by then is started again, once
 CONVERSATION_WITHIN_S = 120.0
-COMES_LATE_S = 2.0  # a container that was asked for
+COMES_LATE_S = 3.0  # a container that was asked for
 POLL_S = 0.05
 
 LAST_LINES = 20  # of a log: the mark is among them
@@ -541,32 +541,27 @@ class Lab:
                 raise EngineError(
                     f"cannot keep what is to be typed in {where}: {error.strerror}; make room there"
                 ) from error
-            client = subprocess.Popen(
-                command,
-                stdin=keyboard,
-                stdout=output,
-                stderr=subprocess.PIPE,
-                env=self.environment(**self._experimenting),
-                # Not in our process group: Ctrl-C is for us to pass on, once.
-                start_new_session=True,
-            )
+            client: subprocess.Popen[bytes] | None = None
             try:
+                with undisturbed():  # or it would have begun, and nobody would know it
+                    client = subprocess.Popen(
+                        command,
+                        stdin=keyboard,
+                        stdout=output,
+                        stderr=subprocess.PIPE,
+                        env=self.environment(**self._experimenting),
+                        # Not in our process group: Ctrl-C is for us to pass on, once.
+                        start_new_session=True,
+                    )
                 assert client.stderr is not None  # noqa: S101 - for the type checker: it is a pipe
                 complaints = [line for line in client.stderr if not _tell(line, told)]
                 code = client.wait()
             except BaseException:
-                with undisturbed():
-                    removed = self._remove(name)
-                    client.kill()
-                    client.wait()
-                    deadline = time.monotonic() + COMES_LATE_S
-                    # Compose may have asked for it just before it was killed: then it is there in a moment.
-                    while not removed and time.monotonic() < deadline:
-                        time.sleep(POLL_S)
-                        removed = self._remove(name)
+                if client is not None:
+                    self._end_client(client, name)
                 raise
             finally:
-                if client.stderr is not None:
+                if client is not None and client.stderr is not None:
                     client.stderr.close()
             output.seek(0)
             lines = output.read().decode(errors="replace").splitlines()
@@ -576,6 +571,18 @@ class Lab:
         if code < 128:
             raise EngineError(f"the client failed: {said}")
         raise TraceError(f"it was ended from outside (exit code {code})")
+
+    def _end_client(self, client: "subprocess.Popen[bytes]", name: str) -> None:
+        """End a client that goes on, and remove its host."""
+        with undisturbed():
+            removed = self._remove(name)
+            client.kill()
+            client.wait()
+            deadline = time.monotonic() + COMES_LATE_S
+            # Compose may have asked for it just before it was killed: then it is there in a moment.
+            while not removed and time.monotonic() < deadline:
+                time.sleep(POLL_S)
+                removed = self._remove(name)
 
     def _remove(self, name: str) -> bool:
         """Remove a container; False: there is none of this name."""

@@ -220,7 +220,7 @@ FAULTS = (
               partial(make_interrupted, number))
         for number, name in ((signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"))
     ),
-    Fault("lecture interrupted", "interrupt", f"Ctrl-C and SIGTERM at make lecture, {MOMENTS} moments of its life",
+    Fault("lecture interrupted", "interrupt", f"Ctrl-C and SIGTERM at make lecture, at {MOMENTS} moments",
           lecture_interrupted),
     Fault("two experiments", "two at once", "a second experiment on the same lab", two_experiments,
           representative=("tcp",)),
