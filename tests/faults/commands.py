@@ -211,7 +211,8 @@ STAGES = (
 FAULTS = (
     *(
         Fault(f"{name} {stage.__name__.replace('_', ' ')}", "interrupt", f"{name} while {words}",
-              partial(interrupted, stage, number), representative=("udp",) if stage is at_run else ())
+              partial(interrupted, stage, number),
+              representative=("udp",) if (number, stage) == (signal.SIGINT, at_run) else ())
         for number, name in ((signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"))
         for stage, words in STAGES
     ),
