@@ -39,6 +39,7 @@ SOURCE_LABEL = "org.socketlab.source"  # a digest of what it was made from, on t
 # Only containers that Compose made have this. The project's and the service's name do not tell them apart: an
 # image that Compose built hands these on to whatever is run from it, by whomever.
 MADE_BY_COMPOSE = "com.docker.compose.container-number"
+ONE_OFF = "com.docker.compose.oneoff"  # "True": made by `docker compose run`
 PROJECT_LABEL = "com.docker.compose.project"
 TEST_LABEL = "org.socketlab.test"  # on what tests make beside a lab: the name that it was made under
 ROLES = ("server", "client", "netem", "capture")
@@ -290,7 +291,7 @@ class Lab:
                 self._run(*down, COMPOSE_PROFILES="*")
 
     def containers(self, service: str) -> list[Container]:
-        """Return the containers of a service, running or not."""
+        """Return the containers of a service, running or not; also those of `docker compose run`."""
         labels = [
             f"com.docker.compose.project={self.project}",
             f"com.docker.compose.service={service}",
@@ -300,9 +301,13 @@ class Lab:
             # One may go while it is looked at: a client does, at its end.
             return self._docker.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
 
+    def _lasting(self, service: str) -> list[Container]:
+        """Return the containers of a service that are no terminal's: somebody types at a client meanwhile."""
+        return [each for each in self.containers(service) if each.labels.get(ONE_OFF) != "True"]
+
     def container(self, service: str) -> Container:
         """Return the one container of a service."""
-        found = self.containers(service)
+        found = self._lasting(service)
         if len(found) != 1:
             raise EngineError(
                 f"expected one {service} in the lab {self.project!r}, found {len(found)}: see make up"
@@ -632,7 +637,7 @@ class Lab:
         """
         lines = []
         for service in services:
-            for container in self.containers(service):
+            for container in self._lasting(service):
                 host = f"{service}-{container.labels[MADE_BY_COMPOSE]}"
                 with engine_errors(f"read the log of {host}"):
                     logged = container.logs(timestamps=True, stream=False)

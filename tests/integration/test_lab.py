@@ -86,6 +86,20 @@ def test_prompt_in_a_container_answers_what_is_typed(lab: Lab, protocol: Protoco
     assert terminal.exitstatus == 0
 
 
+def test_somebody_at_a_prompt_is_no_hindrance_to_another_conversation(own_lab: Lab) -> None:
+    own_lab.start()
+    command = own_lab.client_command("udp", [])
+    terminal = pexpect.spawn(
+        command[0], command[1:], env={**own_lab.environment()}, encoding="utf-8", timeout=20
+    )
+    try:
+        terminal.expect("Sentence: ")
+        assert own_lab.converse() == 0
+        assert sorted(answers(own_lab)) == sorted(CONVERSATION * 2)
+    finally:
+        terminal.close()
+
+
 def test_twenty_clients_at_once_are_all_answered(own_lab: Lab) -> None:
     own_lab.start()
     done = compose(own_lab, "up", "--detach", "--no-deps", "--scale", "client=20", "client")
