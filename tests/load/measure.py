@@ -18,6 +18,7 @@ from socketlab.run.watching import until
 # cgroup v1, v2: what the limit of the host counts.
 MEMORY = ("/sys/fs/cgroup/memory/memory.usage_in_bytes", "/sys/fs/cgroup/memory.current")
 EVERY_S = 0.25
+STRETCHES = 12
 HOUR_S = 3600.0
 SETTLED_S = 40.0  # longer than the server keeps a connection on which nothing moves: see attacks.IDLE_S
 
@@ -174,12 +175,22 @@ class Slope:
 
     Attributes:
         per_hour: of the value.
-        low, high: 95 % interval of it, if the samples' errors are independent of each other.
+        low, high: 95 % interval of it, if the errors are independent of each other.
     """
 
     per_hour: float
     low: float
     high: float
+
+
+def stretches(values: Sequence[float], number: int = STRETCHES) -> list[float]:
+    """Return the means of so many equal stretches of samples; what is over at the end is left out.
+
+    Samples in a row are alike, so a line through them seems surer than it is; means of stretches are less so.
+    Source: batch means; Law, Simulation Modeling and Analysis, 9.5.3.
+    """
+    each = len(values) // number
+    return [mean(values[i * each : (i + 1) * each]) for i in range(number)]
 
 
 def slope(at_s: Sequence[float], values: Sequence[float]) -> Slope:

@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.load.attacks import ATTACKS, KINDS, Outcome
 from tests.load.document import MARKS, SOAK, VERSION
+from tests.load.measure import STRETCHES
 from tests.load.soak import CLASS, EACH_S
 from tests.reliability import Part
 
@@ -113,10 +114,10 @@ def soaked(soak: Mapping[str, Any]) -> list[str]:
         f"**The soak**: {soak['answered']:,} questions answered in {soak['seconds']:g} s, {soak['lost']:,} "
         "datagrams lost. It is *not* an hour: what needs time to show, and not traffic, it does not show. As "
         f"traffic it is {soak['hours_of_a_class']:.1f} hours of a class of {CLASS} in which each types a "
-        f"line every {EACH_S:g} s ({pace:,.0f} lines an hour). Lines by least squares through "
-        f"{len(soak['samples'])} samples, with 95 % intervals that take the samples' errors for independent, "
-        f"which they are not quite: the server's memory {told('resident', 'MiB', MIB)}, its host's "
-        f"{told('host', 'MiB', MIB)}, its descriptors {told('descriptors', 'of them', 1)}. {seen}."
+        f"line every {EACH_S:g} s ({pace:,.0f} lines an hour). Lines by least squares through the means of "
+        f"{STRETCHES} stretches of the {len(soak['samples'])} samples, with 95 % intervals: the server's "
+        f"memory {told('resident', 'MiB', MIB)}, its host's {told('host', 'MiB', MIB)}, its descriptors "
+        f"{told('descriptors', 'of them', 1)}. {seen}."
     )
     return [text]
 

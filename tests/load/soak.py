@@ -1,5 +1,6 @@
 """The soak: steady traffic, far denser than a class makes it, and whether anything grows."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from socketlab.errors import LabError, TraceError
@@ -23,7 +24,16 @@ from tests.load.measure import Sample, Watch
 CLIENTS = 8  # of each kind, on each of two hosts
 CLASS, EACH_S = 30, 5.0  # students, and seconds in which one types a line: the lecture's pace
 SETTLING_S = 2.0  # the clients come, one after the other
-LEAST_SAMPLES = 10
+LEAST_SAMPLES = 2 * measure.STRETCHES
+
+
+def growth(samples: Sequence[Sample]) -> dict[str, measure.Slope]:
+    """Return how fast the server's memory, its host's and its descriptors grow."""
+    times = measure.stretches([sample.at_s for sample in samples])
+    return {
+        name: measure.slope(times, measure.stretches([float(getattr(sample, name)) for sample in samples]))
+        for name in ("resident", "host", "descriptors")
+    }
 
 
 def carried_out(here: Arena, server: Program, seconds: float) -> tuple[Figures, list[Check], list[Sample]]:
@@ -51,11 +61,7 @@ def carried_out(here: Arena, server: Program, seconds: float) -> tuple[Figures, 
     samples = [sample for sample in watch.samples if sample.at_s > watch.samples[0].at_s + SETTLING_S]
     if len(samples) < LEAST_SAMPLES:
         raise TraceError(f"expected at least {LEAST_SAMPLES} looks at the server, there were {len(samples)}")
-    times = [sample.at_s for sample in samples]
-    slopes = {
-        name: measure.slope(times, [float(getattr(sample, name)) for sample in samples])
-        for name in ("resident", "host", "descriptors")
-    }
+    slopes = growth(samples)
     first, peak = samples[0].resident, max(sample.resident for sample in samples)
     descriptors = [sample.descriptors for sample in samples]
     hours = answered / (CLASS / EACH_S * 3600)

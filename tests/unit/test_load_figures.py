@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from socketlab.errors import TraceError
-from tests.load import attacks, document, measure, page
+from tests.load import attacks, document, measure, page, soak
 from tests.load.attacks import Check, Outcome, Seen
 from tests.load.measure import Sample
 from tests.reliability import PAGE
@@ -47,6 +47,20 @@ def test_interval_of_a_slope_is_students() -> None:
     assert found.per_hour == pytest.approx(0.4 * 3600)
     half = 4.30265 * (0.24 / 2 / 5) ** 0.5 * 3600
     assert (found.high - found.low) / 2 == pytest.approx(half, rel=1e-4)
+
+
+def test_stretches_are_equal_and_leave_the_rest_out() -> None:
+    assert measure.stretches([1, 3, 5, 7, 100], number=2) == [2, 6]
+
+
+def test_samples_that_are_alike_in_a_row_grow_for_sure_only_as_samples() -> None:
+    # Twelve stretches of thirty, each at a level of its own: chance, not growth.
+    levels = [26.0, 27, 31, 27, 27, 27, 33, 31, 29, 27, 28, 29]
+    samples = [Sample(n / 4, 1, 1, round(levels[n // 30])) for n in range(360)]
+    alone = measure.slope([one.at_s for one in samples], [one.descriptors for one in samples])
+    assert alone.low > 0
+    grown = soak.growth(samples)["descriptors"]
+    assert grown.low < 0 < grown.high
 
 
 def test_what_stays_the_same_has_no_slope() -> None:
