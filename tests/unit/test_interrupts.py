@@ -1,6 +1,7 @@
 """What must not be left half done: a signal waits for its end, a second one does not."""
 
 import signal
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 
@@ -8,6 +9,14 @@ import pytest
 
 from socketlab.experiment_cli import TERMINATED, terminated_like_interrupted
 from socketlab.run.interrupts import undisturbed
+
+
+@pytest.fixture(autouse=True)
+def at_a_terminal() -> Iterator[None]:
+    """A command in the background of a script is started with Ctrl-C ignored, and so are these tests there."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
@@ -69,6 +78,12 @@ def test_handlers_are_as_before_whatever_happens() -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_is_ignored_stays_so(done: list[str]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    work(done, signal.SIGINT, signal.SIGINT)
+    assert done == ["went on", "went on"]
 
 
 def test_another_thread_gets_no_signals_anyway(done: list[str]) -> None:
