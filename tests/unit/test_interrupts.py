@@ -13,7 +13,7 @@ from socketlab.run.interrupts import undisturbed
 
 @pytest.fixture(autouse=True)
 def at_a_terminal() -> Iterator[None]:
-    """A command in the background of a script is started with Ctrl-C ignored, and so are these tests there."""
+    """A command in the background of a script is started with Ctrl-C ignored; these tests are, too."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
