@@ -10,7 +10,7 @@ from docker.models.containers import Container
 from tests.faults.fault import DISTURBED, MEASURED, Fault, in_traffic
 from tests.faults.hosts import server, sidecar
 from tests.faults.outcome import Broken, CannotBeTried
-from tests.faults.scene import Scene, eventually
+from tests.faults.scene import THE_PROGRAM, Scene, eventually
 
 KILLED = 128 + signal.SIGKILL
 TOO_MUCH_MB = 300  # a host of ours has 256
@@ -40,20 +40,14 @@ for name in os.listdir("/proc"):
         if b"def hold" in words:
             os.kill(int(name), signal.SIGKILL)
 """
-# Lets the program, which the first process has started, open so many more descriptors than it has.
-LIMIT = """
-import os, resource, sys
-for name in os.listdir("/proc"):
-    if name.isdecimal():
-        try:
-            stat = open(f"/proc/{name}/stat").read()
-        except FileNotFoundError:
-            continue
-        if stat.rpartition(")")[2].split()[1] == "1":
-            _soft, hard = resource.prlimit(int(name), resource.RLIMIT_NOFILE)
-            open_now = len(os.listdir(f"/proc/{name}/fd"))
-            most = min(hard, open_now + int(sys.argv[1]))
-            resource.prlimit(int(name), resource.RLIMIT_NOFILE, (most, hard))
+# Lets the program open so many more descriptors than it has.
+LIMIT = f"""{THE_PROGRAM}
+import resource
+for number in programs():
+    _soft, hard = resource.prlimit(number, resource.RLIMIT_NOFILE)
+    open_now = len(os.listdir("/proc/%d/fd" % number))
+    most = min(hard, open_now + int(sys.argv[1]))
+    resource.prlimit(number, resource.RLIMIT_NOFILE, (most, hard))
 """
 
 

@@ -45,17 +45,22 @@ PROGRAM = ("-m", "socketlab")
 LOST = ("lost", "lost going", "lost coming back")
 
 # In a container: the program itself, which its first process (init) has started.
-SIGNAL_THE_PROGRAM = """
+THE_PROGRAM = """
 import os, sys
-for name in os.listdir("/proc"):
-    if name.isdecimal():
-        try:
-            stat = open(f"/proc/{name}/stat").read()
-        except FileNotFoundError:
-            continue
-        if stat.rpartition(")")[2].split()[1] == "1":
-            os.kill(int(name), int(sys.argv[1]))
-            print(name)
+def programs():
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            try:
+                stat = open(f"/proc/{name}/stat").read()
+            except FileNotFoundError:
+                continue
+            if stat.rpartition(")")[2].split()[1] == "1":
+                yield int(name)
+"""
+SIGNAL_THE_PROGRAM = f"""{THE_PROGRAM}
+for number in programs():
+    os.kill(number, int(sys.argv[1]))
+    print(number)
 """
 
 
