@@ -5,7 +5,7 @@ PYTHON ?= python3
 SETUP := $(PYTHON) -m setup
 RUN := .venv/bin/socketlab
 STAGES := .venv/bin/python -m tests.stages
-MADE := build results captures socketlab.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+MADE := build socketlab.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis # not what is for keeping
 
 # What the experiments take: COUNT=100 becomes --count '100', whatever is in it. What a variable is given make
 # would read once more, and run the $(shell ...) in it: hence $(value ...). A newline would end the recipe's line.
@@ -87,11 +87,13 @@ compare: ready ## UDP and TCP through the same network, side by side
 doctor: ## What this machine can do, and how to mend what it cannot
 	@$(SETUP) doctor
 
-clean: venv ## Remove all of ours but the base image and the engine
-	@$(RUN) clean; code=$$?; $(SETUP) remove-venv && rm -rf $(MADE) && exit $$code
+clean: venv ## Remove what this checkout has made, but for results, captures and the base image
+	@$(RUN) clean; code=$$?; $(SETUP) remove-venv && \
+		for made in $(wildcard $(MADE)); do rm -rf $$made && echo "removed $$made"; done; exit $$code
 
 distclean: clean ## Remove the base image too
 	@$(SETUP) remove-base-image
+	@$(SETUP) remove-lab-name
 
 ## Working on it
 

@@ -6,10 +6,11 @@ file `.env` names another. Without a registry, one of the same kind is made here
 
 import os
 
-from setup import apt, bootstrap, docker, dotenv, remedies
+from setup import apt, bootstrap, docker, remedies
 from setup.facts import Fact, State
 from setup.machine import Machine
 from setup.shell import SetupError, run, step, temporary_folder
+from socketlab.run import dotenv
 
 NAME = "base-image"
 VARIABLE = "BASE_IMAGE"

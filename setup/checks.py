@@ -14,12 +14,12 @@ from setup import base_image, docker, remedies
 from setup.facts import Fact, State
 from setup.machine import Machine
 from setup.shell import run
+from socketlab.run import checkout
 
 LEAST_MEMORY_GIB = 1.0
 LEAST_DISK_GIB = 2.0
 GIB = 2**30
 REGISTRY_PATIENCE_S = 5.0
-SIDECAR = "socketlab/netem"
 
 
 def system(machine: Machine) -> Fact:
@@ -122,11 +122,11 @@ def registry() -> Fact:
 
 def impairment() -> Fact:
     """Say by what a network can be impaired here: the sidecar tries it on a network of its own."""
-    name = "impairment"
-    if not run("docker", "image", "inspect", SIDECAR, timeout_s=docker.PATIENCE_S).ok:
+    name, sidecar = "impairment", checkout.image("netem")
+    if not run("docker", "image", "inspect", sidecar, timeout_s=docker.PATIENCE_S).ok:
         return Fact(name, State.UNKNOWN, "to be asked when the sidecar's image is there", needed=False)
     outcome = run("docker", "run", "--rm", "--network=none", "--cap-drop=ALL", "--cap-add=NET_ADMIN",
-                  "--cap-add=NET_RAW", "--read-only", "--tmpfs=/run", SIDECAR, "probe",
+                  "--cap-add=NET_RAW", "--read-only", "--tmpfs=/run", sidecar, "probe",
                   timeout_s=docker.PATIENCE_S)  # fmt: skip
     if outcome.ok:
         return Fact(name, State.OK, outcome.out, needed=False)

@@ -1,4 +1,4 @@
-"""The command line: `python3 -m setup ensure | doctor | audit | lock | remove-base-image | remove-venv`.
+"""The command line: `python3 -m setup ensure | doctor | audit | lock | remove-…`.
 
 Exit codes: 0 fine, 1 cannot be done here (stderr says what to do), 2 wrong usage.
 """
@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from setup import audit, base_image, compose, doctor, engine, lock, netem_kernel, test_tools, venv
+from setup import audit, base_image, compose, doctor, engine, lab_name, lock, netem_kernel, test_tools, venv
 from setup.machine import Machine, this_machine
 from setup.shell import SetupError
 
@@ -42,6 +42,7 @@ ITEMS: dict[str, Callable[[Machine], None]] = {
     "engine": engine.ensure,
     "compose": compose.ensure,
     "base-image": base_image.ensure,
+    "lab-name": lab_name.ensure,
     "venv": venv.ensure,
     "bench": ensure_bench,
     "report": ensure_report,
@@ -50,7 +51,7 @@ ITEMS: dict[str, Callable[[Machine], None]] = {
     "netem-kernel": netem_kernel.ensure,
     "test-tools": test_tools.ensure,
 }
-USUAL = ("engine", "compose", "base-image", "venv")
+USUAL = ("engine", "compose", "base-image", "lab-name", "venv")
 
 
 def item(name: str) -> str:
@@ -79,6 +80,7 @@ def parser() -> argparse.ArgumentParser:
     locking = commands.add_parser("lock", help=f"make the files of {lock.FOLDER}/ anew from pyproject.toml")
     locking.add_argument("--upgrade", action="store_true", help="take the newest versions")
     commands.add_parser("remove-base-image", help=f"remove {base_image.OUR_IMAGE} and its line in .env")
+    commands.add_parser("remove-lab-name", help="remove the name of this checkout's lab from .env")
     commands.add_parser("remove-venv", help=f"remove {venv.FOLDER}")
     return top
 
@@ -115,6 +117,8 @@ def act(arguments: argparse.Namespace, machine: Machine) -> int:
             lock.renew(machine, upgrade=arguments.upgrade)
         elif arguments.command == "remove-base-image":
             base_image.remove(machine)
+        elif arguments.command == "remove-lab-name":
+            lab_name.remove(machine)
         else:
             venv.remove(machine)
     return 0

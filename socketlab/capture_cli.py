@@ -8,16 +8,15 @@ import typer
 from socketlab.describe.scenario import Protocol
 from socketlab.describe.wishes import milliseconds, one_of, percent
 from socketlab.errors import ScenarioError
-from socketlab.experiment_cli import EngineOption, Text
+from socketlab.experiment_cli import EngineOption, Text, project_option
 from socketlab.lecture_cli import made, waiting
 from socketlab.observe.packets import Packet
 from socketlab.observe.recording import Recording
 from socketlab.run import recording
-from socketlab.run.lab import ROOT
+from socketlab.run.checkout import ROOT
 from socketlab.show import files, pcapng, walk
 from socketlab.show.terminal import this_terminal
 
-PROJECT = "socketlab-capture"  # hosts of its own: a lab that runs is not disturbed
 FOLDER = ROOT / "captures"
 # With these, of so few packets, a request and a reply are lost over UDP, over TCP an acknowledgement (which
 # nobody misses) and data (which are sent again); and the handshake takes no second more.
@@ -35,7 +34,7 @@ SeedOption = Annotated[str, typer.Option("--seed", metavar="N", help="Repeats a 
 FileOption = Annotated[
     Path | None, typer.Option("--file", help="Where to write the packets. [default: in captures/]")
 ]
-ProjectOption = Annotated[str, typer.Option("--project", help="Compose project of the hosts.")]
+ProjectOption = Annotated[str, project_option("-capture")]  # hosts of its own, too
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,6 +43,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def capture(
+    project: ProjectOption,
     protocol: ProtocolOption = None,
     both: BothOption = None,
     loss: LossOption = None,
@@ -51,7 +51,6 @@ def capture(
     seed: SeedOption = SEED,
     engine: EngineOption = None,
     file: FileOption = None,
-    project: ProjectOption = PROJECT,
 ) -> None:
     """Record a conversation over UDP and one over TCP; explain each packet, and write all for Wireshark."""
     protocols = [one_of("protocol", protocol, Protocol, [*Protocol])] if protocol else list(Protocol)

@@ -14,10 +14,11 @@ from socketlab import capture_cli, experiment_cli, lecture_cli, report_cli
 from socketlab.analyse import fates
 from socketlab.describe.scenario import Conversation, Protocol, ServerProgram
 from socketlab.errors import EngineError, LabError
+from socketlab.experiment_cli import ProjectOption
 from socketlab.observe import trace
 from socketlab.observe.words import printable
-from socketlab.run import turns
-from socketlab.run.lab import PROJECT, Lab, projects
+from socketlab.run import checkout, turns
+from socketlab.run.lab import Lab, projects
 from socketlab.run.reaper import reap
 from socketlab.show import files, report
 
@@ -36,9 +37,6 @@ lecture_cli.add_to(app)
 capture_cli.add_to(app)
 report_cli.add_to(app)
 
-ProjectOption = Annotated[
-    str, typer.Option("--project", help="Compose project: labs of different names run side by side.")
-]
 ServerOption = Annotated[
     ServerProgram | None,
     typer.Option(help="What runs on the server host; left out: what runs there, else the concurrent server."),
@@ -61,7 +59,7 @@ def timed(doing: str) -> Iterator[None]:
 
 @app.command()
 def up(
-    project: ProjectOption = PROJECT,
+    project: ProjectOption,
     server: Annotated[
         ServerProgram, typer.Option(help="What runs on the server host.")
     ] = ServerProgram.CONCURRENT,
@@ -73,6 +71,8 @@ def up(
             lab.start()
         with timed("Starting a client host, which finds the server by its name"):
             code = lab.converse()
+        if project == checkout.project():
+            checkout.remember_server("" if server is ServerProgram.CONCURRENT else server)
         typer.echo()
         for line in lab.log("server", "client"):
             if line not in seen:
@@ -87,17 +87,21 @@ def up(
 
 
 @app.command()
-def down(project: ProjectOption = PROJECT) -> None:
+def down(project: ProjectOption) -> None:
     """Stop the lab: remove its hosts and their network."""
     with closing(Lab(project)) as lab:
         lab.stop()
+    if project == checkout.project():
+        checkout.remember_server("")
+    for other in projects():
+        typer.echo(f"The lab {other} of this checkout goes on: socketlab down --project {other} ends it.")
 
 
 @app.command()
 def client(
     protocol: ProtocolArgument,
+    project: ProjectOption,
     arguments: Annotated[list[str] | None, typer.Argument(help="Arguments of the client program.")] = None,
-    project: ProjectOption = PROJECT,
     server: ServerOption = None,
 ) -> None:
     """Type at a client's prompt, on a host of its own; what you type comes back in upper case."""
@@ -112,11 +116,11 @@ def client(
 def talk(
     protocol: ProtocolArgument,
     lines: Annotated[list[str], typer.Argument(help="Lines to send.", metavar="LINE...")],
+    project: ProjectOption,
     timeout: Annotated[
         float, typer.Option(help="Seconds to wait for an answer.", min=0.001, max=86_400)
     ] = 2.0,
     json: Annotated[Path | None, typer.Option(help="Write the result to this file.")] = None,
-    project: ProjectOption = PROJECT,
     server: ServerOption = None,
 ) -> None:
     """Send lines from a client host and show what became of each.
@@ -135,7 +139,7 @@ def talk(
 
 
 @app.command()
-def logs(project: ProjectOption = PROJECT) -> None:
+def logs(project: ProjectOption) -> None:
     """Show what all hosts of the lab have logged, in order of time."""
     with closing(Lab(project)) as lab:
         for _time, host, text in lab.log("server", "client"):
@@ -144,16 +148,20 @@ def logs(project: ProjectOption = PROJECT) -> None:
 
 @app.command()
 def clean() -> None:
-    """Remove every lab on this engine, and the images of its hosts."""
+    """Remove the labs of this checkout and the images of their hosts; nothing that another one has made."""
     for thing in reap():
         typer.echo(f"removed the {thing}, which a killed run has left")
     for project in projects():
         with closing(Lab(project)) as lab:
             lab.stop()
             typer.echo(f"removed the lab {project}")
+    checkout.remember_server("")
     with closing(Lab()) as lab:
-        for name in lab.remove_images():
-            typer.echo(f"removed the image {name}")
+        removed, kept = lab.remove_images()
+    for name in removed:
+        typer.echo(f"removed the image {name}")
+    for name in kept:
+        typer.echo(f"kept the image {name}: a container that is not the lab's uses it")
 
 
 def main() -> None:

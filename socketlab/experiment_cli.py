@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -19,8 +19,8 @@ from socketlab.analyse.result import Result, TcpResult, UdpResult
 from socketlab.describe.scenario import Experiment, Protocol, ServerProgram
 from socketlab.describe.wishes import DEFAULTS, Wishes, experiment, whole
 from socketlab.errors import ScenarioError
-from socketlab.run import experiments, turns
-from socketlab.run.lab import PROJECT, Lab
+from socketlab.run import checkout, experiments, turns
+from socketlab.run.lab import Lab
 from socketlab.show import experiment_report, files
 from socketlab.show.progress import Progress
 from socketlab.show.terminal import Terminal, this_terminal
@@ -70,7 +70,19 @@ TimelineOption = Annotated[
     typer.Option("--timeline", metavar="N", help="Messages to draw: a number, all or none. [default: 25]"),
 ]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")]
-ProjectOption = Annotated[str, typer.Option("--project", help="Compose project.")]
+
+
+def project_option(kind: str = "") -> Any:  # as typer.Option returns
+    """Return the option that names the lab; left out, it is the checkout's, or its own of this kind."""
+    return typer.Option(
+        "--project",
+        default_factory=lambda: checkout.project() + kind,
+        show_default=f"this checkout's{kind and ' and '}{kind}",
+        help="Compose project: labs of different names run side by side.",
+    )
+
+
+ProjectOption = Annotated[str, project_option()]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -81,12 +93,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 def lossy_udp(
+    project: ProjectOption,
     count: CountOption = None, size: SizeOption = None, rate: RateOption = None,
     loss: LossOption = None, delay: DelayOption = None, jitter: JitterOption = None,
     reorder: ReorderOption = None, duplicate: DuplicateOption = None, corrupt: CorruptOption = None,
     seed: SeedOption = None, direction: DirectionOption = None, engine: EngineOption = None,
     netem: NetemOption = None, program: ProgramOption = None, timeout: TimeoutOption = None,
-    timeline: TimelineOption = None, json: JsonOption = None, project: ProjectOption = PROJECT,
+    timeline: TimelineOption = None, json: JsonOption = None,
 ) -> None:  # fmt: skip
     """Send numbered datagrams through an impaired network, and show what became of each.
 
@@ -104,12 +117,13 @@ def lossy_udp(
 
 
 def lossy_tcp(
+    project: ProjectOption,
     count: CountOption = None, size: SizeOption = None, rate: RateOption = None,
     loss: LossOption = None, delay: DelayOption = None, jitter: JitterOption = None,
     reorder: ReorderOption = None, duplicate: DuplicateOption = None, corrupt: CorruptOption = None,
     seed: SeedOption = None, direction: DirectionOption = None, engine: EngineOption = None,
     netem: NetemOption = None, program: ProgramOption = None, timeline: TimelineOption = None,
-    json: JsonOption = None, project: ProjectOption = PROJECT,
+    json: JsonOption = None,
 ) -> None:  # fmt: skip
     """Send the same messages as lines over one TCP connection: whole, in order, and at what cost.
 
@@ -127,12 +141,12 @@ def lossy_tcp(
 
 
 def compare(
+    project: ProjectOption,
     count: CountOption = None, size: SizeOption = None, rate: RateOption = None,
     loss: LossOption = None, delay: DelayOption = None, jitter: JitterOption = None,
     reorder: ReorderOption = None, duplicate: DuplicateOption = None, corrupt: CorruptOption = None,
     seed: SeedOption = None, direction: DirectionOption = None, engine: EngineOption = None,
     netem: NetemOption = None, program: ProgramOption = None, json: JsonOption = None,
-    project: ProjectOption = PROJECT,
 ) -> None:  # fmt: skip
     """Send the same messages through the same network, by UDP and by TCP, and show both side by side."""
     wishes = Wishes(count, size, rate, loss, delay, jitter, reorder, duplicate, corrupt, seed, direction,

@@ -17,14 +17,13 @@ from socketlab.claims.notebook import Finding, Outcome
 from socketlab.describe.claims import CLAIMS, Claim
 from socketlab.describe.scenario import Engine
 from socketlab.describe.wishes import one_of, whole
-from socketlab.experiment_cli import EngineOption, terminated_like_interrupted
+from socketlab.experiment_cli import EngineOption, project_option, terminated_like_interrupted
 from socketlab.run import turns
 from socketlab.run.stage import Stage, on_docker
 from socketlab.show import claims as shown
 from socketlab.show import files
 from socketlab.show.terminal import Colour, Terminal, this_terminal
 
-PROJECT = "socketlab-lecture"  # hosts of their own: a lab that runs is not disturbed
 REFUTED, UNMEASURED = 1, 4  # exit codes
 
 OnlyArgument = Annotated[
@@ -36,7 +35,8 @@ SeedOption = Annotated[
 JsonOption = Annotated[
     Path | None, typer.Option("--json", help="Write the document of the run to this file.")
 ]
-ProjectOption = Annotated[str, typer.Option("--project", help="Compose project of the hosts.")]
+# Hosts of their own: a lab that runs is not disturbed.
+ProjectOption = Annotated[str, project_option("-lecture")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,11 +51,11 @@ def claims() -> None:
 
 
 def lecture(
+    project: ProjectOption,
     only: OnlyArgument = None,
     seed: SeedOption = "1",
     engine: EngineOption = None,
     json: JsonOption = None,
-    project: ProjectOption = PROJECT,
 ) -> None:
     """Show the claims of the lecture one by one, on hosts of their own, with the evidence.
 

@@ -20,7 +20,7 @@ from socketlab.describe.sweep import Sweep
 from socketlab.errors import EngineError, LabError
 from socketlab.experiment_cli import EngineOption
 from socketlab.run import sweep as sweeping
-from socketlab.run.lab import ROOT
+from socketlab.run.checkout import ROOT
 from socketlab.run.stage import Stage
 from socketlab.show import claims as shown
 from socketlab.show import files
@@ -49,11 +49,11 @@ def add_to(app: typer.Typer) -> None:
 
 
 def report(
+    project: lecture_cli.ProjectOption,
     run: FromOption = None,
     output: OutputOption = None,
     seed: lecture_cli.SeedOption = "1",
     engine: EngineOption = None,
-    project: lecture_cli.ProjectOption = lecture_cli.PROJECT,
 ) -> None:
     """Show the lecture's claims, measure UDP and TCP against loss, and make a page of it, with pictures.
 

@@ -25,11 +25,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from docker.errors import APIError
-
 from socketlab.errors import LabError
 from socketlab.run import leases, reaper
-from socketlab.run.lab import PROJECT_LABEL, ROLE_LABEL, ROOT, looking_at_engine, things
+from socketlab.run.checkout import ROOT
+from socketlab.run.lab import is_ours, looking_at_engine, things
 
 # In the checkout; they are ignored by git, and kept on purpose.
 KEPT = re.compile(
@@ -66,26 +65,18 @@ class Run:
 
 
 def on_engine(run: Run) -> Found:
-    """Return what is on the engine. Images of ours that have lost their tag to a newer one are not here."""
+    """Return what is on the engine."""
     found = {}
     with looking_at_engine("look at what is on it") as client:
         made_here = {
             str(container.name)
             for container in client.containers.list(all=True, ignore_removed=True)
-            if container.labels.get(f"{PROJECT_LABEL}.working_dir") == str(ROOT)
+            if is_ours(container)
         }
         for thing in things(client):
             here = thing.kind == "container" and thing.name in made_here and not thing.test
             found[str(thing)] = OURS if here else run.whose(thing.test)
     return found
-
-
-def tidy_images() -> None:
-    """Remove the images of our hosts that have lost their tag to a newer one, but for those in use."""
-    with looking_at_engine("remove images that have been replaced") as client:
-        for image in client.images.list(filters={"dangling": True, "label": ROLE_LABEL}):
-            with suppress(APIError):  # in use, by a lab that was started before
-                client.images.remove(str(image.id))
 
 
 def namespaces(run: Run) -> Found:
@@ -185,9 +176,7 @@ class Snapshot:
 
 
 def look(run: Run) -> Snapshot:
-    """Look at the machine, when what was only replaced has been removed."""
-    with suppress(LabError):  # without an engine nothing is on it
-        tidy_images()
+    """Look at the machine."""
     found, unseen = {}, {}
     for kind, seen in KINDS.items():
         try:

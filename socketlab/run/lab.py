@@ -1,8 +1,8 @@
 """Run: the lab on Docker. The only module that talks to Docker.
 
 Compose makes the hosts and their network, for `compose.yaml` is what describes them; everything else
-(states, logs, waiting) goes by the Docker SDK. What belongs to a lab is found by Compose's own labels, never
-by a name.
+(states, logs, waiting) goes by the Docker SDK. What belongs to a lab is found by Compose's own labels, and is
+ours only where Compose made it from this checkout: somebody else's project can have the same name.
 """
 
 import json
@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,12 +29,12 @@ from requests.exceptions import RequestException
 from socketlab.describe.scenario import Conversation, Engine, ServerProgram
 from socketlab.errors import EngineError, TraceError
 from socketlab.observe.words import printable
-from socketlab.run import leases, turns
+from socketlab.run import checkout, leases, turns
+from socketlab.run.checkout import COMPOSE_YAML, ROOT
+from socketlab.run.docker_engine import connect, engine_errors
 from socketlab.run.interrupts import undisturbed
 from socketlab.run.source import digest
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-PROJECT = "socketlab"
 ROLE_LABEL = "org.socketlab.role"  # on every image of ours
 SOURCE_LABEL = "org.socketlab.source"  # a digest of what it was made from, on those that we have built
 # Only containers that Compose made have this. The project's and the service's name do not tell them apart: an
@@ -41,6 +42,8 @@ SOURCE_LABEL = "org.socketlab.source"  # a digest of what it was made from, on t
 MADE_BY_COMPOSE = "com.docker.compose.container-number"
 ONE_OFF = "com.docker.compose.oneoff"  # "True": made by `docker compose run`
 PROJECT_LABEL = "com.docker.compose.project"
+FOLDER_LABEL = f"{PROJECT_LABEL}.working_dir"
+FILES_LABEL = f"{PROJECT_LABEL}.config_files"
 TEST_LABEL = "org.socketlab.test"  # on what tests make beside a lab: the name that it was made under
 ROLES = ("server", "client", "netem", "capture")
 
@@ -66,70 +69,27 @@ with socket(AF_INET, SOCK_DGRAM) as mark:
 JOURNAL_TIME = re.compile(r"\d\d:\d\d:\d\d\.\d{6}(?= )")
 
 
-@contextmanager
-def engine_errors(doing: str) -> Iterator[None]:
-    """Turn what the SDK raises into an `EngineError` that says what was being done."""
-    try:
-        yield
-    except (DockerException, RequestException) as error:
-        said = error.explanation if isinstance(error, APIError) else None
-        raise EngineError(
-            f"cannot {doing}: {said or _unanswered(error) or error}; see make doctor"
-        ) from error
-
-
-def _unanswered(error: BaseException | None) -> str:
-    """Return in words that the system let nobody reach the engine; nothing, if it was something else.
-
-    The libraries wrap the system's error in some of their own, and show them as Python does.
-    """
-    while error is not None:
-        if isinstance(error, OSError) and error.strerror:
-            return f"the engine does not answer: {error.strerror}"
-        error = error.__cause__ or error.__context__
-    return ""
-
-
-def endpoint() -> str | None:
-    """Return the engine's address, as the docker command finds it: DOCKER_HOST, or the current context.
-
-    The SDK alone knows nothing of contexts, by which Docker Desktop, Colima and rootless engines are found.
-    """
-    if os.environ.get("DOCKER_HOST"):
-        return os.environ["DOCKER_HOST"]
-    try:
-        shown = subprocess.run(
-            ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise EngineError("cannot find the docker command: see make doctor") from error
-    return shown.stdout.strip() or None
-
-
 class Lab:
     """The hosts of one Compose project.
 
     Args:
-        project: the project's name; several labs of different names can run side by side.
+        project: the project's name, the checkout's if left out; labs of different names run side by side.
         server_program: what runs on the server host; None: what runs there, else the concurrent one.
         address: the engine's; None: as the docker command finds it.
     """
 
     def __init__(
         self,
-        project: str = PROJECT,
+        project: str = "",
         server_program: ServerProgram | None = None,
         *,
         address: str | None = None,
     ) -> None:
-        self.project = project
+        self.project = project or checkout.project()
         self._chosen = {"DOCKER_HOST": address} if address else {}
         self._experimenting: Mapping[str, str] = {}
         with engine_errors("reach the Docker engine"):
-            self._docker = docker.DockerClient(base_url=address or endpoint())
+            self._docker = connect(address)
         try:
             self.server_program = server_program or self._running_program() or ServerProgram.CONCURRENT
         except BaseException:
@@ -153,6 +113,9 @@ class Lab:
 
     def compose(self, *arguments: str) -> list[str]:
         """Return the command line of a Compose command for this lab."""
+        # By name: COMPOSE_FILE, in the environment or in .env, may name somebody else's.
+        override = ROOT / "compose.override.yaml"
+        files = [COMPOSE_YAML, override] if override.exists() else [COMPOSE_YAML]
         return [
             "docker",
             "compose",
@@ -160,17 +123,26 @@ class Lab:
             self.project,
             "--project-directory",
             str(ROOT),
+            *(f"--file={file}" for file in files),
             *arguments,
         ]
 
     def environment(self, **variables: str) -> Mapping[str, str]:
-        """Return the environment that the lab's Compose commands need."""
-        needed = {"SERVER_PROGRAM": str(self.server_program)}
+        """Return the environment that the lab's Compose commands need.
+
+        What it says to Compose is meant for another project: it would choose files, profiles, or a name.
+        """
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
+        needed = {
+            "COMPOSE_PROFILES": "",
+            "SERVER_PROGRAM": str(self.server_program),
+            "SOCKETLAB_TAG": checkout.project(),
+        }
         if self.server_program is ServerProgram.IDLE:
             # Programs come and go there, and each is asked when it matters. A look every 2 s would only take
             # a tenth of a processor from what is measured.
             needed["HEALTHCHECK_INTERVAL"] = "1h"
-        return os.environ | self._chosen | needed | variables
+        return inherited | self._chosen | needed | variables
 
     def _run(self, *arguments: str, **variables: str) -> str:
         with undisturbed():
@@ -204,12 +176,14 @@ class Lab:
         """
         if not self.outdated(**variables):
             return
-        with turns.building():  # whoever is before us may have made them
+        with turns.building(checkout.project()):  # whoever is before us may have made them
             for image, (source, build) in self.outdated(**variables).items():
+                replaced = self._image(image).get("Id", "")
                 command = ["docker", "build", "--quiet", "--label", f"{SOURCE_LABEL}={source}"]
                 command += ["--tag", image, "--file", str(Path(build["context"]) / build["dockerfile"])]
                 command += [f"--build-arg={name}={value}" for name, value in build.get("args", {}).items()]
                 self._output("docker build", [*command, build["context"]])
+                self._discard(replaced)
 
     def outdated(self, **variables: str) -> dict[str, tuple[str, Mapping[str, Any]]]:
         """Return the images that are to be built: the digest of the source, and what compose.yaml says of it.
@@ -236,11 +210,40 @@ class Lab:
             except (ImageNotFound, NullResource):
                 return {}
 
+    def _discard(self, image: str) -> None:
+        """Remove an image of ours that has been replaced, unless it has another name or a container."""
+        if image and not self._image(image).get("RepoTags"):
+            with suppress(APIError, NotFound):
+                self._docker.images.remove(image)
+
+    def _expect_ours(self) -> None:
+        """Check that Compose has made everything in this project from this checkout.
+
+        Raises:
+            EngineError: somebody else has a project of this name; the message says where.
+        """
+        if strangers := {_made_from(each) for each in self._in_project() if not is_ours(each)}:
+            raise EngineError(
+                f"expected a project name of our own, got {self.project!r}, which is in use by "
+                f"{', '.join(sorted(strangers))}: choose another, as in --project other"
+            )
+
+    def _in_project(self, *labels: str) -> list[Container]:
+        """Return the containers that Compose has made for a project of this name, whoever asked it to."""
+        with engine_errors(f"list the containers of the project {self.project}"):
+            # One may go while it is looked at: a client does, at its end.
+            return self._docker.containers.list(
+                all=True,
+                filters={"label": [f"{PROJECT_LABEL}={self.project}", MADE_BY_COMPOSE, *labels]},
+                ignore_removed=True,
+            )
+
     def start(self) -> None:
         """Build what changed, start the server and wait until it answers.
 
         For one that runs already nobody waits. It may be busy: the lecture's TCP server is, with one client.
         """
+        self._expect_ours()
         before = self._running()
         self.build()
         self._remove_if_unfit()
@@ -282,6 +285,7 @@ class Lab:
 
     def stop(self) -> None:
         """Stop and remove the hosts, those of every profile too, and their network."""
+        self._expect_ours()
         down = ("down", "--remove-orphans", "--timeout", "3")
         with undisturbed():
             try:
@@ -292,14 +296,7 @@ class Lab:
 
     def containers(self, service: str) -> list[Container]:
         """Return the containers of a service, running or not; also those of `docker compose run`."""
-        labels = [
-            f"com.docker.compose.project={self.project}",
-            f"com.docker.compose.service={service}",
-            MADE_BY_COMPOSE,
-        ]
-        with engine_errors(f"list the containers of {service}"):
-            # One may go while it is looked at: a client does, at its end.
-            return self._docker.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
+        return [each for each in self._in_project(f"com.docker.compose.service={service}") if is_ours(each)]
 
     def _lasting(self, service: str) -> list[Container]:
         """Return the containers of a service that are no terminal's: somebody types at a client meanwhile."""
@@ -441,6 +438,7 @@ class Lab:
         variables = {"LOG_FORMAT": "json", "COMPOSE_PROFILES": "impaired", "NETEM_ENGINE": engine}
         # What is impaired, and when, is the experiment's affair, whatever the environment says.
         variables |= {"NETEM": "", "NETEM_DIRECTION": "both", "NETEM_TRAFFIC": "all"}
+        self._expect_ours()
         before = self._running()
         sidecars = [_started(container) for container in self.containers("netem")]
         self.build(**variables)
@@ -648,20 +646,38 @@ class Lab:
                     lines.append((time_of_day, host, printable(text)))
         return sorted(lines, key=lambda line: line[0])
 
-    def remove_images(self) -> list[str]:
-        """Remove the images of the lab's hosts; return their names."""
-        removed = []
+    def remove_images(self) -> tuple[list[str], list[str]]:
+        """Remove the images of the checkout's hosts.
+
+        Returns:
+            the names of those that were removed, and of those that stay, for a container uses them.
+        """
+        removed, kept = [], []
         with engine_errors("remove the images"):
-            for role in ROLES:
-                for image in self._docker.images.list(filters={"label": f"{ROLE_LABEL}={role}"}):
-                    names = image.tags or [image.short_id]
-                    try:
-                        for name in names:
-                            self._docker.images.remove(name, force=False)
-                    except ImageNotFound:
-                        continue  # removed by somebody else in the meantime
-                    removed += names
-        return removed
+            for name in map(checkout.image, ROLES):
+                try:
+                    self._docker.images.remove(name)
+                except ImageNotFound:
+                    continue
+                except APIError as error:
+                    if error.status_code != HTTPStatus.CONFLICT:
+                        raise
+                    kept.append(name)
+                else:
+                    removed.append(name)
+        return removed, kept
+
+
+def is_ours(container: Container) -> bool:
+    """Tell whether Compose has made a container from this checkout's compose.yaml."""
+    files = container.labels.get(FILES_LABEL, "").split(",")
+    return any(Path(file).resolve() == COMPOSE_YAML for file in files)
+
+
+def _made_from(container: Container) -> str:
+    """Return from which folder or files Compose has made a container."""
+    labels = container.labels
+    return labels.get(FILES_LABEL) or labels.get(FOLDER_LABEL) or f"the container {container.name}"
 
 
 def _started(container: Container) -> datetime:
@@ -680,18 +696,10 @@ def _tell(line: bytes, told: Callable[[int, int, int], None]) -> bool:
 
 
 def projects() -> list[str]:
-    """Return the names of all Compose projects that run containers of our images."""
-    with engine_errors("list the labs"), closing(docker.DockerClient(base_url=endpoint())) as client:
-        found = {
-            container.labels.get("com.docker.compose.project", "")
-            for role in ROLES
-            for container in client.containers.list(
-                all=True,
-                filters={"label": [f"{ROLE_LABEL}={role}", MADE_BY_COMPOSE]},
-                ignore_removed=True,
-            )
-        }
-    return sorted(found - {""})
+    """Return the names of the Compose projects that were made from this checkout."""
+    with looking_at_engine("list the labs") as client:
+        made = client.containers.list(all=True, filters={"label": MADE_BY_COMPOSE}, ignore_removed=True)
+    return sorted({container.labels[PROJECT_LABEL] for container in made if is_ours(container)})
 
 
 @dataclass(frozen=True)
@@ -740,7 +748,7 @@ def _test(name: str) -> str:
 @contextmanager
 def looking_at_engine(doing: str) -> Iterator[docker.DockerClient]:
     """Connect to the engine, in the body of the `with`."""
-    with engine_errors(doing), closing(docker.DockerClient(base_url=endpoint())) as client:
+    with engine_errors(doing), closing(connect()) as client:
         yield client
 
 

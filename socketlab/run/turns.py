@@ -3,9 +3,9 @@
 What makes the images waits for whoever is at that: two at once would make two images of each, and the labs
 that began with one would have their hosts made anew from the other.
 
-A lab in use is a locked file in the system's folder for temporary files, one for each project (flock(2)). The
-kernel lets go of the lock when the process ends, however it ends: so nothing is left that somebody has to
-remove, and a killed run keeps nobody out.
+A lab in use is a locked file in /tmp, one for each project (flock(2)). The kernel lets go of the lock when
+the process ends, however it ends: so nothing is left that somebody has to remove, and a killed run keeps
+nobody out.
 """
 
 import fcntl
@@ -13,7 +13,6 @@ import os
 import re
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,14 +20,14 @@ from pathlib import Path
 from socketlab.errors import EngineError
 from socketlab.observe.words import printable
 
+# All users of the machine share an engine: so this is no folder of a user's own, and not where TMPDIR says.
+FOLDER = Path("/tmp")  # noqa: S108 - see `_opened`
 LONGEST_NOTE = 200  # bytes
-IMAGES = ".images"  # as no project can be called
 
 
 def lock_file(project: str) -> Path:
     """Return the file that is locked while a project's lab is in use."""
-    # The same for all users of the machine, who share an engine: not in a folder of a user's own.
-    return Path(tempfile.gettempdir()) / f"socketlab-{re.sub(r'[^A-Za-z0-9_.-]', '_', project)}.lock"
+    return FOLDER / f"socketlab-{re.sub(r'[^A-Za-z0-9_.-]', '_', project)}.lock"
 
 
 @contextmanager
@@ -59,13 +58,13 @@ def turn(project: str, doing: str, *, shared: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def building() -> Iterator[None]:
-    """Be the only one who builds images in the body of the `with`, as soon as nobody else does.
+def building(tag: str) -> Iterator[None]:
+    """Be the only one who builds images of this tag in the body of the `with`, as soon as nobody else does.
 
     Raises:
         EngineError: the file cannot be made.
     """
-    path = lock_file(IMAGES)
+    path = lock_file(f".images-{tag}")  # as no project can be called
     descriptor = _locked(path, "somebody builds images", fcntl.LOCK_EX)
     try:
         yield

@@ -11,7 +11,8 @@ import docker
 import pytest
 
 from socketlab.run import leases
-from socketlab.run.lab import ROOT, endpoint
+from socketlab.run.checkout import ROOT
+from socketlab.run.docker_engine import connect
 
 PATIENCE_S = 60.0
 
@@ -25,7 +26,7 @@ def project() -> str:
 @pytest.fixture(scope="module")
 def engine() -> Iterator[docker.DockerClient]:
     """The engine, by the SDK."""
-    client = docker.DockerClient(base_url=endpoint())
+    client = connect()
     yield client
     client.close()
 

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from socketlab.run.lab import ROOT, Lab
+from socketlab.run.checkout import ROOT
+from socketlab.run.lab import Lab
 
 # As pytest finds them: pyproject.toml.
 sys.path[:0] = [str(ROOT / "services" / "client")]

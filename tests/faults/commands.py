@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from socketlab.run.lab import ROOT
+from socketlab.run import checkout
 from tests.faults.fault import Fault
 from tests.faults.outcome import Broken, CannotBeTried, Seen
 from tests.faults.scene import RATE, Running, Scene, eventually, expect_code
@@ -180,14 +180,16 @@ def stale(scene: Scene) -> Seen:
     scene.lab.build()
     earlier = scene.folder / "earlier.yaml"
     described = {
-        "services": {"server": {"image": "socketlab/client", "entrypoint": ["sleep", "600"], "command": []}},
+        "services": {
+            "server": {"image": checkout.image("client"), "entrypoint": ["sleep", "600"], "command": []}
+        },
         "networks": {
             "lab": {"internal": False, "driver_opts": {"com.docker.network.bridge.inhibit_ipv4": "false"}}
         },
     }
     earlier.write_text(json.dumps(described), encoding="utf-8")
-    files = ["--file", str(ROOT / "compose.yaml"), "--file", str(earlier)]
-    made = Running(scene.lab.compose(*files, "up", "--detach", "--no-deps", "server"))  # fmt: skip
+    up = ("--file", str(earlier), "up", "--detach", "--no-deps", "server")
+    made = Running(scene.lab.compose(*up))
     if (ended := made.end(ours=False)).exit_code:
         raise Broken(f"the earlier lab could not be made: {ended.said}")
     scene.network().reload()

@@ -14,7 +14,8 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException, ImageNotFound
 
-from socketlab.run.lab import ROOT
+from socketlab.run import checkout
+from socketlab.run.checkout import ROOT
 from tests.faults.commands import interrupt
 from tests.faults.fault import DISTURBED, Fault
 from tests.faults.outcome import Broken, CannotBeTried, Seen
@@ -178,7 +179,7 @@ def interrupted_build(number: signal.Signals, scene: Scene, _engine: OwnEngine, 
 
     def outdate() -> None:
         # The label of another host's source: the server's image is not what it should be.
-        scene.engine.images.get("socketlab/client").tag("socketlab/server")
+        scene.engine.images.get(checkout.image("client")).tag(checkout.image("server"))
 
     seen = interrupt(at_build, number, scene, outdate)
     # What was interrupted is to be done all the same: that is no recovery.

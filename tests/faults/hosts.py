@@ -7,6 +7,7 @@ from typing import cast
 
 from docker.models.containers import Container
 
+from socketlab.run import checkout
 from tests.faults.fault import DISTURBED, MEASURED, Fault, in_traffic
 from tests.faults.outcome import Broken, CannotBeTried, Seen
 from tests.faults.scene import Scene
@@ -126,7 +127,7 @@ def other_address(scene: Scene) -> Seen:
         before = address(scene)
         server.stop(timeout=1)
         squatter = scene.engine.containers.run(
-            "socketlab/client", ["sleep", "60"], entrypoint="", detach=True, init=True,
+            checkout.image("client"), ["sleep", "60"], entrypoint="", detach=True, init=True,
             network=network.name, labels={"com.docker.compose.project": scene.lab.project},
         )  # fmt: skip
         try:

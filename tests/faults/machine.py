@@ -7,7 +7,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from socketlab.run.lab import ROOT
+from socketlab.run.checkout import ROOT
 from tests.faults.fault import DISTURBED, Fault
 from tests.faults.outcome import Broken, CannotBeTried, Seen
 from tests.faults.scene import Running, Scene, expect_code

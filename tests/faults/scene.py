@@ -24,7 +24,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
-import docker
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from numbered import message
@@ -32,7 +31,9 @@ from numbered import message
 from socketlab.describe.scenario import Engine
 from socketlab.errors import LabError
 from socketlab.run import leases
-from socketlab.run.lab import ROOT, Lab, endpoint
+from socketlab.run.checkout import ROOT
+from socketlab.run.docker_engine import connect
+from socketlab.run.lab import Lab
 from tests.faults.outcome import RECOVERED_WITHIN_S, Broken, CannotBeTried, Seen
 
 COUNT, RATE, SIZE = 200, 100, 64  # messages, a second, bytes: two seconds of traffic
@@ -229,7 +230,7 @@ class Scene:
         self.folder = folder
         self.environment = {"DOCKER_HOST": address} if address else {}
         self.lab = Lab(leases.take(), address=address)
-        self.engine = docker.DockerClient(base_url=address or endpoint())
+        self.engine = connect(address)
         self.usual_s: float | None = None  # an experiment on this lab, undisturbed; None: nobody has tried
         self.fit = False  # it is up, and as after an experiment
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from socketlab.run.lab import ROOT, Lab
+from socketlab.run.checkout import ROOT
+from socketlab.run.lab import Lab
 
 USERSPACE = ("--engine", "userspace")
 

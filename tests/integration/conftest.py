@@ -8,8 +8,10 @@ import docker
 import pytest
 from pytest_docker.plugin import Services
 
-from socketlab.run import leases
-from socketlab.run.lab import ROOT, Lab, endpoint
+from socketlab.run import checkout, leases
+from socketlab.run.checkout import ROOT
+from socketlab.run.docker_engine import connect
+from socketlab.run.lab import Lab
 from tests.integration.command import Command
 from tests.integration.hosts import Hosts
 
@@ -24,6 +26,12 @@ def docker_compose_file() -> str:
 def docker_compose_project_name() -> str:
     """A name that no other run has, also not one beside this."""
     return leases.take()
+
+
+@pytest.fixture(scope="session")
+def docker_compose_command() -> str:
+    """Compose, with the images of this checkout."""
+    return f"env SOCKETLAB_TAG={checkout.project()} docker compose"
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +102,7 @@ def experiments(
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
     """The engine, by the SDK."""
-    client = docker.DockerClient(base_url=endpoint())
+    client = connect()
     yield client
     client.close()
 

@@ -9,10 +9,10 @@ import docker
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-from socketlab.run import leases
+from socketlab.run import checkout, leases
 from socketlab.run.lab import TEST_LABEL, Lab
 
-IMAGE = "socketlab/client"
+IMAGE = checkout.image("client")
 
 
 class Hosts:

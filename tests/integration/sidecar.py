@@ -12,10 +12,11 @@ import docker
 from docker.errors import APIError
 from docker.models.containers import Container
 
+from socketlab.run import checkout
 from socketlab.run.lab import Lab
 from tests.integration.hosts import Hosts
 
-IMAGE = "socketlab/netem"
+IMAGE = checkout.image("netem")
 WITHIN_S = 20.0
 
 T = TypeVar("T")

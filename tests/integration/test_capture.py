@@ -23,7 +23,8 @@ from socketlab.describe.scenario import Conversation, Protocol
 from socketlab.errors import EngineError, TraceError
 from socketlab.observe.packets import Packet, packets
 from socketlab.run import leases
-from socketlab.run.lab import ROOT, Lab
+from socketlab.run.checkout import ROOT
+from socketlab.run.lab import Lab
 from socketlab.run.recording import wait_until_quiet
 from socketlab.run.remote import Host, named
 from socketlab.run.stage import PORT, Stage, on_docker

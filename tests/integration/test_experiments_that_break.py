@@ -6,7 +6,8 @@ from contextlib import closing
 from typing import cast
 
 from socketlab.run import leases
-from socketlab.run.lab import ROOT, Lab
+from socketlab.run.checkout import ROOT
+from socketlab.run.lab import Lab
 from tests.integration.command import Command
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from socketlab.run.lab import ROOT, Lab
+from socketlab.run.checkout import ROOT
+from socketlab.run.lab import Lab
 from tests.integration.hosts import Hosts
 
 TEXTBOOK = ROOT / "tests" / "textbook"

@@ -15,7 +15,9 @@ from socketlab.analyse.fates import Fate, exchanges
 from socketlab.describe.scenario import Conversation, Protocol, ServerProgram
 from socketlab.errors import EngineError
 from socketlab.observe.trace import parse
-from socketlab.run.lab import ROLES, ROOT, Lab
+from socketlab.run import checkout
+from socketlab.run.checkout import ROOT
+from socketlab.run.lab import ROLES, Lab
 
 BOTH = pytest.mark.parametrize("protocol", Protocol)
 
@@ -194,7 +196,7 @@ def test_what_somebody_else_runs_from_our_images_is_not_the_labs(
 ) -> None:
     # As every container of an image that Compose has built for this lab.
     handed_on = {"com.docker.compose.project": lab.project, "com.docker.compose.service": "server"}
-    other = engine.containers.create("socketlab/server", labels=handed_on)
+    other = engine.containers.create(checkout.image("server"), labels=handed_on)
     try:
         assert lab.container("server").id != other.id
     finally:
@@ -214,7 +216,7 @@ def test_images_are_built_when_something_has_changed_and_not_again(
     own_lab.build(COMPOSE_PROFILES="*")
     assert own_lab.outdated(COMPOSE_PROFILES="*") == {}
     monkeypatch.setattr("socketlab.run.lab.digest", lambda _build, base: f"of another source, on {base}")
-    assert sorted(own_lab.outdated(COMPOSE_PROFILES="*")) == [f"socketlab/{role}" for role in sorted(ROLES)]
+    assert sorted(own_lab.outdated(COMPOSE_PROFILES="*")) == sorted(map(checkout.image, ROLES))
 
 
 def test_down_leaves_nothing(own_lab: Lab, engine: docker.DockerClient) -> None:

@@ -12,23 +12,25 @@ from contextlib import ExitStack
 import docker
 import pytest
 
-from socketlab.run import leases, reaper
-from socketlab.run.lab import PROJECT_LABEL, ROOT, TEST_LABEL, Lab
+from socketlab.run import checkout, leases, reaper
+from socketlab.run.checkout import ROOT
+from socketlab.run.lab import PROJECT_LABEL, TEST_LABEL, Lab
 from tests import cleanliness, stages
 
 AS_ROOT = os.geteuid() == 0 and shutil.which("ip") is not None
 
 # A run of tests, in the middle: a lab, a network and a host beside it, and two network namespaces.
 RUN = """
-import docker, sys, time
+import sys, time
 from contextlib import ExitStack
 from bench.hosts import Host, joined
 from socketlab.run import leases
-from socketlab.run.lab import Lab, endpoint
+from socketlab.run.docker_engine import connect
+from socketlab.run.lab import Lab
 from tests.integration.hosts import Hosts
 lab = Lab(leases.take())
 lab.start()
-beside = Hosts(docker.DockerClient(base_url=endpoint()))
+beside = Hosts(connect())
 beside.start(beside.network(), ["sleep", "600"])
 with ExitStack() as todo:
     name = leases.take()
@@ -61,7 +63,7 @@ def strangers(engine: docker.DockerClient) -> Iterator[list[str]]:
     name = "socketlab-test-0badcafe"  # as ours, also by the labels; but nobody has taken it
     labels = {PROJECT_LABEL: name, TEST_LABEL: name}
     with ExitStack() as todo:
-        container = engine.containers.create("socketlab/client", name=f"{name}-server-1", labels=labels)
+        container = engine.containers.create(checkout.image("client"), name=f"{name}-server-1", labels=labels)
         todo.callback(container.remove, force=True)
         network = engine.networks.create(f"{name}_lab", internal=True, labels=labels)
         todo.callback(network.remove)
@@ -73,12 +75,12 @@ def strangers(engine: docker.DockerClient) -> Iterator[list[str]]:
 
 # What a careless test does: it makes a host, and forgets it.
 FORGET = """
-import docker
-from socketlab.run import leases
-from socketlab.run.lab import TEST_LABEL, endpoint
+from socketlab.run import checkout, leases
+from socketlab.run.docker_engine import connect
+from socketlab.run.lab import TEST_LABEL
 name = leases.take()
-made = docker.DockerClient(base_url=endpoint()).containers.create
-made("socketlab/client", name=name, labels={TEST_LABEL: name})
+made = connect().containers.create
+made(checkout.image("client"), name=name, labels={TEST_LABEL: name})
 """
 
 
@@ -91,7 +93,6 @@ def test_host_that_a_stage_leaves_fails_the_run_and_goes_with_the_next(
     # The rest of the machine is not this test's alone; and the next run is for it to say when.
     kinds = {"containers, networks, images": cleanliness.on_engine}
     monkeypatch.setattr(cleanliness, "KINDS", kinds)
-    monkeypatch.setattr(cleanliness, "tidy_images", lambda: None)
     with monkeypatch.context() as patched:
         patched.setattr(cleanliness, "reap", list)
         assert stages.main() == 1

@@ -11,8 +11,9 @@ from typing import cast
 import docker
 import pytest
 
-from socketlab.run import leases
-from socketlab.run.lab import ROOT, Lab
+from socketlab.run import checkout, leases
+from socketlab.run.checkout import ROOT
+from socketlab.run.lab import Lab
 from tests.integration.hosts import Hosts
 from tests.integration.sidecar import Attach, Sidecar, eventually, finished, stream
 
@@ -318,7 +319,7 @@ def test_sidecar_attaches_to_any_host_client_or_server(hosts: Hosts, attach: Att
 
 def test_probe_says_which_engines_work_on_a_network_of_its_own(engine: docker.DockerClient) -> None:
     said = engine.containers.run(
-        "socketlab/netem",
+        checkout.image("netem"),
         "probe",
         remove=True,
         network_mode="none",

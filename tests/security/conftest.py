@@ -8,8 +8,9 @@ from contextlib import ExitStack
 import docker
 import pytest
 
-from socketlab.run import leases
-from socketlab.run.lab import ROOT, Lab, endpoint
+from socketlab.run import checkout, leases
+from socketlab.run.docker_engine import connect
+from socketlab.run.lab import Lab
 from socketlab.run.remote import Host
 from socketlab.run.stage import Stage, on_docker
 from tests.security.hosts import docker_run
@@ -17,7 +18,7 @@ from tests.security.hosts import docker_run
 # What somebody brings who wants to get out: it is root, has a program that makes root of anybody, and
 # one that hands out a capability (NET_RAW; capabilities(7), struct vfs_cap_data).
 HOSTILE = """
-FROM socketlab/client
+FROM {client}
 USER 0
 RUN cp /usr/bin/python3 /bin/as-root && chmod 4755 /bin/as-root && cp /usr/bin/python3 /bin/with-net-raw && \
     python3 -c "import os, struct; os.setxattr('/bin/with-net-raw', 'security.capability', \
@@ -42,7 +43,7 @@ def stage(project: str) -> Iterator[Stage]:
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
     """The engine, by the SDK."""
-    client = docker.DockerClient(base_url=endpoint())
+    client = connect()
     yield client
     client.close()
 
@@ -52,7 +53,8 @@ def hostile(stage: Stage, project: str, engine: docker.DockerClient) -> Iterator
     """The name of a malicious image."""
     del stage  # which has built the image that this one is made from
     name = f"{project}/hostile"
-    subprocess.run(["docker", "build", "--quiet", "--tag", name, "-"], input=HOSTILE.encode(), check=True)
+    dockerfile = HOSTILE.replace("{client}", checkout.image("client"))
+    subprocess.run(["docker", "build", "--quiet", "--tag", name, "-"], input=dockerfile.encode(), check=True)
     yield name
     engine.images.remove(name)
 
@@ -94,9 +96,8 @@ class Others:
 
     def guest(self) -> Host:
         """Return the malicious image in the place of the lab's client, as Compose runs it."""
-        files = ("--file", str(ROOT / "compose.yaml"), "--file", self._override)
         run = ("--progress", "quiet", "run", "--rm", "--no-TTY", "--no-deps", "client", "remote")
-        return self._host(*self._lab.compose(*files, *run))
+        return self._host(*self._lab.compose("--file", self._override, *run))
 
     def plain(self, *options: str) -> Host:
         """Return the malicious image as Docker runs it when it is told nothing, but for some options."""

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from socketlab.run.lab import ROOT
+from socketlab.run.checkout import ROOT
 from socketlab.run.remote import Host
 from tests.security.conftest import Others
 from tests.security.hosts import mounts, probe

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from socketlab.run.lab import ROOT
+from socketlab.run.checkout import ROOT
 from socketlab.run.remote import Host
 from tests.security.conftest import Others
 from tests.security.hosts import probe, status

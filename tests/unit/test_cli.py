@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from socketlab import cli
-from socketlab.run.lab import ROOT
+from socketlab.run.checkout import ROOT
 from tests import cleanliness, stages
 
 Run = Callable[..., tuple[int, str, str]]
@@ -81,7 +81,6 @@ def test_an_unknown_stage_of_the_tests_is_refused(run: Run) -> None:
 def look_at_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left on the machine is another test's affair: these run beside others, also without Docker."""
     monkeypatch.setattr(cleanliness, "KINDS", {})
-    monkeypatch.setattr(cleanliness, "tidy_images", lambda: None)
     monkeypatch.setattr(cleanliness, "reap", list)
     monkeypatch.setattr(sys, "argv", ["stages"])
 

@@ -8,7 +8,7 @@ import pytest
 from uppercase import TOO_LARGE
 
 from socketlab.describe.claims import CLAIMS
-from socketlab.run.lab import ROOT
+from socketlab.run.checkout import ROOT
 
 DOCUMENTS = [
     ROOT / "README.md",

@@ -9,7 +9,7 @@ import pytest
 
 from socketlab.errors import LabError
 from socketlab.run import leases
-from socketlab.run.lab import ROOT
+from socketlab.run.checkout import ROOT
 
 HOLDER = """
 import sys

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from socketlab.run.lab import ROOT
+from socketlab.run.checkout import ROOT
 from tests import scan
 
 HOLES = {

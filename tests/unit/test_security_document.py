@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from socketlab.run.lab import ROOT
+from socketlab.run.checkout import ROOT
 
 DOCUMENT = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 

@@ -15,11 +15,13 @@ import setup
 from setup import audit, cli, lock
 from setup.machine import Machine
 from setup.shell import SetupError
+from socketlab.run import checkout, dotenv
 from tests.unit.test_setup_fakes import NO_ENGINE, Commands, commands, debian, elsewhere
 
 __all__ = ["commands"]  # the fixture
 
 FILES = sorted(Path(setup.__file__).parent.glob("*.py"))
+SHARED = [Path(str(module.__file__)) for module in (checkout, dotenv)]  # with the host side
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize(
     ("items", "expected"),
     [
-        pytest.param([], ["engine", "compose", "base-image", "venv"], id="all"),
+        pytest.param([], ["engine", "compose", "base-image", "lab-name", "venv"], id="all"),
         pytest.param(["venv"], ["venv"], id="one"),
         pytest.param(["venv", "bench"], ["venv", "bench"], id="as asked"),
         pytest.param(["fuzz", "report"], ["fuzz", "report"], id="to fuzz"),
@@ -193,11 +195,13 @@ def test_no_address_is_written_into_the_code() -> None:
 
 
 def test_only_the_standard_library_is_imported() -> None:
-    for file in FILES:
+    shared = {f"socketlab.run.{file.stem}" for file in SHARED}
+    for file in [*FILES, *SHARED]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if isinstance(node, ast.ImportFrom):
+                names += [f"{node.module}.{alias.name}" for alias in node.names]
             for name in names:
-                assert name.partition(".")[0] in sys.stdlib_module_names | {"setup"}, (
+                assert name in shared or name.partition(".")[0] in sys.stdlib_module_names | {"setup"}, (
                     f"{file.name} imports {name}"
                 )

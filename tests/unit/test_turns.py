@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from socketlab.errors import EngineError
-from socketlab.run import turns
+from socketlab.run import checkout, turns
 from socketlab.run.lab import Lab
 
 HOLDER = """
-import sys, time
+import pathlib, sys
 from socketlab.run import turns
+turns.FOLDER = pathlib.Path(sys.argv[1])
 with turns.turn("lab", "socketlab lecture"):
     print("has it", flush=True)
     sys.stdin.read()
@@ -26,9 +27,8 @@ with turns.turn("lab", "socketlab lecture"):
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for temporary files of its own."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    """A folder for locks of its own."""
+    monkeypatch.setattr(turns, "FOLDER", tmp_path)
     return tmp_path
 
 
@@ -65,7 +65,7 @@ def test_those_who_share_a_lab_do_so_and_the_last_removes_the_file(folder: Path)
 
 def test_run_that_is_killed_keeps_nobody_out(folder: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLDER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "has it\n"
@@ -106,6 +106,11 @@ class Images(Lab):
         """Return one image, or none."""
         return {} if self.built else {"image": ("source", {"context": ".", "dockerfile": "Dockerfile"})}
 
+    def _image(self, name: str) -> dict[str, Any]:
+        """Return that the engine does not have it."""
+        del name
+        return {}
+
     def _output(self, *_command: object, **_variables: object) -> str:
         deadline = time.monotonic() + 20
         while not waits_for(self.lock):
@@ -121,7 +126,7 @@ def waits_for(lock: Path) -> bool:
 
 
 def test_two_who_build_at_once_build_once(folder: Path) -> None:
-    images = Images(folder / "socketlab-.images.lock")
+    images = Images(folder / f"socketlab-.images-{checkout.project()}.lock")
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(images.build), pool.submit(images.build)]:
             done.result()
@@ -139,3 +144,14 @@ def test_what_is_no_file_of_ours_is_told_and_left_alone(folder: Path) -> None:
     with pytest.raises(EngineError, match=wanted), turns.turn("lab", "one"):
         pass
     assert (folder / "socketlab-lab.lock").is_symlink()
+
+
+def test_users_with_other_folders_for_temporary_files_have_one_lock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.undo()
+    before = turns.lock_file("lab")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    assert tempfile.gettempdir() == str(tmp_path)
+    assert turns.lock_file("lab") == before

@@ -1,10 +1,10 @@
-"""The file `.env`: one line is ours, the others are the user's."""
+"""The file `.env`: some lines are ours, the others are the user's."""
 
 from pathlib import Path
 
 import pytest
 
-from setup import dotenv
+from socketlab.run import dotenv
 
 NAME, VALUE = "BASE_IMAGE", "socketlab/base:trixie"
 
