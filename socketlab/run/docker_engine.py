@@ -1,16 +1,15 @@
 """Run: the connection to the Docker engine, the one that the docker command talks to."""
 
-import json
 import os
+import socket
 import subprocess
+import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from contextlib import contextmanager, suppress
 
 import docker
 from docker.errors import APIError, DockerException
-from docker.tls import TLSConfig
 from requests.exceptions import RequestException
 
 from socketlab.errors import EngineError
@@ -44,7 +43,7 @@ def connect(address: str | None = None) -> docker.DockerClient:
     """Connect to the engine that the docker command talks to: DOCKER_HOST's, or the current context's.
 
     The SDK alone knows nothing of contexts, by which Docker Desktop, Colima, rootless and remote engines are
-    found. An engine behind ssh is reached by the system's own `ssh`, as the docker command does it.
+    found.
 
     Args:
         address: of another engine on this machine.
@@ -53,38 +52,81 @@ def connect(address: str | None = None) -> docker.DockerClient:
         EngineError: there is no docker command, or its context cannot be used.
         DockerException: no engine answers there.
     """
-    if address:
-        return docker.DockerClient(base_url=address)
-    if os.environ.get("DOCKER_HOST"):
-        return docker.DockerClient.from_env(use_ssh_client=True)
-    context = _context()
-    endpoint = context.get("Endpoints", {}).get("docker", {})
-    return docker.DockerClient(
-        base_url=endpoint.get("Host") or None,
-        tls=_tls(context) or False,
-        use_ssh_client=True,
-    )
+    found = address or os.environ.get("DOCKER_HOST") or _context_address()
+    if address or not found or found.startswith("unix://"):
+        return docker.DockerClient(base_url=found or None)
+    return _RemoteEngine()
 
 
-def _context() -> dict[str, Any]:
-    """Return the docker command's current context, as it describes it."""
+def _context_address() -> str:
+    """Return the address of the docker command's current context."""
+    return _docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+
+
+def _docker(*arguments: str) -> str:
+    """Return what a docker command prints.
+
+    Raises:
+        EngineError: there is none, or it failed.
+    """
     try:
-        shown = subprocess.run(["docker", "context", "inspect"], capture_output=True, text=True, check=False)
+        done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
         raise EngineError("cannot find the docker command: see make doctor") from error
-    if shown.returncode:
-        raise EngineError(f"cannot read the docker context: {shown.stderr.strip()}; see docker context ls")
-    (context,) = json.loads(shown.stdout)
-    return dict(context)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:]
+        raise EngineError(
+            f"docker {arguments[0]} failed: {''.join(reason) or done.returncode}; see docker context ls"
+        )
+    return done.stdout.strip()
 
 
-def _tls(context: dict[str, Any]) -> TLSConfig | None:
-    """Return how the engine and we prove to each other who we are; None: the context has nothing for it."""
-    names = context.get("TLSMaterial", {}).get("docker", [])
-    unproven = bool(context.get("Endpoints", {}).get("docker", {}).get("SkipTLSVerify"))
-    if not names and not unproven:
-        return None
-    folder = Path(context["Storage"]["TLSPath"]) / "docker"
-    found = {name: str(folder / name) for name in names}
-    pair = (found["cert.pem"], found["key.pem"]) if {"cert.pem", "key.pem"} <= found.keys() else None
-    return TLSConfig(client_cert=pair, ca_cert=found.get("ca.pem"), verify=not unproven)
+class _RemoteEngine(docker.DockerClient):
+    """An engine on another machine, by ssh or TLS: the docker command carries each connection there.
+
+    So its certificates, keys and settings are used as it uses them, and nothing of them is read here.
+    """
+
+    def __init__(self) -> None:
+        _docker("version", "--format", "{{.Server.Version}}")  # where nobody answers, it says why
+        self._folder = tempfile.TemporaryDirectory(prefix="socketlab-engine-")
+        path = f"{self._folder.name}/socket"
+        self._listening = socket.socket(socket.AF_UNIX)
+        try:
+            self._listening.bind(path)
+            self._listening.listen()
+            threading.Thread(target=self._carry, daemon=True).start()
+            super().__init__(base_url=f"unix://{path}")
+        except BaseException:
+            self._end()
+            raise
+
+    def _carry(self) -> None:
+        carriers: list[subprocess.Popen[bytes]] = []
+        with suppress(OSError):  # closed
+            while True:
+                connection, _ours = self._listening.accept()
+                carriers = [carrier for carrier in carriers if carrier.poll() is None]
+                with connection:
+                    carriers.append(
+                        subprocess.Popen(
+                            ["docker", "system", "dial-stdio"],
+                            stdin=connection.fileno(),
+                            stdout=connection.fileno(),
+                            stderr=subprocess.DEVNULL,
+                            start_new_session=True,  # Ctrl-C is for us
+                        )
+                    )
+        for carrier in carriers:
+            carrier.wait()
+
+    def _end(self) -> None:
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._folder.cleanup()
+
+    def close(self) -> None:
+        """Close the connections."""
+        super().close()
+        self._end()

@@ -737,7 +737,8 @@ def things(client: docker.DockerClient) -> list[Thing]:
     for image in client.images.list():
         for name in image.tags or [str(image.short_id)]:
             removing = partial(client.images.remove, name)
-            found.append(Thing("image", name, _test(name.partition("/")[0]), removing))
+            test = _test(name.partition("/")[0]) or _test(name.rpartition(":")[2])
+            found.append(Thing("image", name, test, removing))
     return found
 
 
