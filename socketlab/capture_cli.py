@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from impairment import Directions, parse, seeded
 
 from socketlab.describe.scenario import Protocol
-from socketlab.describe.wishes import milliseconds, one_of, percent
+from socketlab.describe.wishes import milliseconds, one_of, percent, seed_number
 from socketlab.errors import ScenarioError
 from socketlab.experiment_cli import EngineOption, Text, project_option
 from socketlab.lecture_cli import made, waiting
@@ -20,7 +21,7 @@ from socketlab.show.terminal import this_terminal
 FOLDER = ROOT / "captures"
 # With these, of so few packets, a request and a reply are lost over UDP, over TCP an acknowledgement (which
 # nobody misses) and data (which are sent again); and the handshake takes no second more.
-LOSS, DELAY, SEED = "20", "10", "328"
+LOSS, DELAY, SEED = "20", "10", "8730"
 
 ProtocolOption = Annotated[Text, typer.Option("--protocol", metavar="P", help="udp or tcp. [default: both]")]
 BothOption = Annotated[
@@ -57,7 +58,8 @@ def capture(
     impairment = None
     if one_of("both", both or "0", "01".index, ["1", "0"]):
         lost, late = percent("loss", loss or LOSS, LOSS), milliseconds("delay", delay or DELAY, DELAY)
-        impairment = f"delay {late} loss {lost} seed {seed}"
+        spec = parse(f"delay {late} loss {lost}")
+        impairment = str(seeded(spec, seed_number(seed), Directions.BOTH))
     elif loss or delay:
         raise ScenarioError("loss and delay: expected BOTH=1 beside them, for one end alone shows no loss")
     target = place(file, both=impairment is not None)
@@ -66,7 +68,7 @@ def capture(
     steps = walk.walk(recorded)
     typer.echo(walk.as_text(steps, this_terminal()))
     if impairment:
-        typer.echo(f"\nThe network between the two: {impairment}.")
+        typer.echo(f"\nThe network between the two: {impairment}; its seed follows from SEED={seed}.")
     files.write_bytes(target, as_file(recorded, steps))
     typer.echo(f"\nAll packets, with these words as comments, for Wireshark:\n    {shown(target)}")
 

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
@@ -152,8 +153,7 @@ def compare(
     wishes = Wishes(count, size, rate, loss, delay, jitter, reorder, duplicate, corrupt, seed, direction,
                     engine, netem, program)  # fmt: skip
     udp = experiment(Protocol.UDP, wishes)
-    drawn = str(udp.impairment.spec.seed)
-    again = Wishes(**(vars(wishes) | ({} if wishes.netem and "seed" in wishes.netem else {"seed": drawn})))
+    again = replace(wishes, seed=None if udp.seed is None else str(udp.seed))
     tcp = experiment(Protocol.TCP, again, both_protocols=True)
     run([udp, tcp], project, json, _side_by_side)
 

@@ -16,7 +16,7 @@ from socketlab.claims import registry
 from socketlab.claims.notebook import Finding, Outcome
 from socketlab.describe.claims import CLAIMS, Claim
 from socketlab.describe.scenario import Engine
-from socketlab.describe.wishes import one_of, whole
+from socketlab.describe.wishes import one_of, seed_number
 from socketlab.experiment_cli import EngineOption, project_option, terminated_like_interrupted
 from socketlab.run import turns
 from socketlab.run.stage import Stage, on_docker
@@ -89,11 +89,11 @@ class Run:
 def made(project: str, engine: str | None, seed: str) -> Iterator[Stage]:
     """Make the hosts, as somebody has typed it; they are gone in the end, whatever happens."""
     wanted = one_of("engine", engine or "auto", Engine, [*Engine])
-    drawn = whole("seed", seed, 0, 2**64 - 1, "a number", "42")
+    number = seed_number(seed)
     with (
         terminated_like_interrupted(),
         turns.turn(project, turns.doing()),
-        on_docker(project, wanted, drawn) as stage,
+        on_docker(project, wanted, number) as stage,
     ):
         yield stage
 

@@ -275,12 +275,12 @@ def through(stage: Stage, note: Notebook, spec: str) -> UdpResult:
     Raises:
         TraceError: of some datagrams it is not known what became of them.
     """
-    impairment = Impairment(parse(f"{spec} seed {stage.seed}"), traffic=Traffic("udp", PORT))
+    impairment = Impairment(parse(f"{spec} seed {stage.network_seed}"), traffic=Traffic("udp", PORT))
     note.do(
         f"send {STREAM.count} numbered datagrams, {STREAM.rate} a second, through a network that does this, "
         f"both ways: {spec}"
     )
-    result = stage.experiment(Experiment(STREAM, impairment))
+    result = stage.experiment(Experiment(STREAM, impairment, seed=stage.seed))
     assert isinstance(result, UdpResult)  # noqa: S101 - for the type checker: the stream is of UDP
     if result.exit_code:
         raise TraceError("; ".join(result.story.faults))

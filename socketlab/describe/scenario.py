@@ -92,11 +92,14 @@ class Experiment:
         stream: who sends what.
         impairment: what the network does to it; directions are those of the server's host.
         engine: what impairs.
+        seed: the number that repeats it, from which netem's seeds in the impairment follow. None: what
+            repeats it is the impairment's own seed.
     """
 
     stream: Stream
     impairment: Impairment
     engine: Engine = Engine.AUTO
+    seed: int | None = None
 
     @property
     def longest_round_trip_s(self) -> float:

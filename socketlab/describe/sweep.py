@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from impairment import Directions, Impairment, Traffic, parse
+from impairment import Directions, Impairment, Traffic, parse, spread
 
 from socketlab.describe.scenario import Engine, Experiment, Protocol, Stream
 from socketlab.describe.wishes import PORT
@@ -21,7 +21,7 @@ class Sweep:
         rounds: of each point, each with a seed of its own.
         messages, message_bytes, rate: of each round; more bytes a second than TCP reaches where much is lost.
         delay_ms: of every packet; with the losses it sets TCP's pace.
-        seed: of the first round.
+        seed: from which that of each round follows; no round of another seed has the same.
     """
 
     losses_percent: tuple[float, ...] = (0, 2, 5, 10, 20)
@@ -42,7 +42,7 @@ class Sweep:
             engine: what impairs.
         """
         loss = f" loss {loss_percent:g}%" if loss_percent else ""
-        seed = (self.seed + number - 1) % 2**64
+        seed = spread(self.seed, f"round {number}")
         spec = parse(f"delay {self.delay_ms}ms{loss} limit {4 * self.messages} seed {seed}")
         stream = Stream(protocol, self.messages, self.message_bytes, self.rate)
         return Experiment(stream, Impairment(spec, Directions.INGRESS, Traffic(protocol.value, PORT)), engine)

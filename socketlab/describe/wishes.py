@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from impairment import Directions, Impairment, Spec, SpecError, Traffic, parse
+from impairment import Directions, Impairment, Spec, SpecError, Traffic, parse, seeded
 
 from socketlab.describe.scenario import Engine, Experiment, Program, Protocol, Stream, queue_needed
 from socketlab.errors import ScenarioError
@@ -76,6 +76,11 @@ def whole(name: str, text: str, low: int, high: int, what: str, example: str) ->
     raise _refusal(name, text, f"{what} from {low:,} to {high:,}", example)
 
 
+def seed_number(text: str) -> int:
+    """Convert a number that repeats a run; netem's seeds follow from it."""
+    return whole("seed", text, 0, 2**64 - 1, "a number", "42")
+
+
 def percent(name: str, text: str, example: str) -> str:
     """Check a percentage, with or without its sign, and return it as tc writes it."""
     number = _number(text.removesuffix("%").rstrip())
@@ -140,17 +145,21 @@ def _friendly(values: Mapping[str, str], *, reorder_given: bool) -> str:
     return " ".join(words)
 
 
-def _spec(wishes: Wishes) -> Spec:
+def _spec(wishes: Wishes, directions: Directions) -> tuple[Spec, int | None]:
+    """Return the spec with netem's seed, and the number that this follows from; None: it is in NETEM."""
     try:
         spec = parse(netem_words(wishes))
     except SpecError as error:
         raise ScenarioError(f"netem: {error}") from error
-    if wishes.seed is None:
-        # Chance, but chance that can be repeated: the seed is shown, and stored with the result.
-        return spec if spec.seed is not None else replace(spec, seed=secrets.randbelow(10**8))
     if spec.seed is not None:
-        raise ScenarioError(f"seed {wishes.seed!r}: expected one seed, got another in NETEM: leave one out")
-    return replace(spec, seed=whole("seed", wishes.seed, 0, 2**64 - 1, "a number", "42"))
+        if wishes.seed is not None:
+            raise ScenarioError(
+                f"seed {wishes.seed!r}: expected one seed, got another in NETEM: leave one out"
+            )
+        return spec, None
+    # Chance, but chance that can be repeated: the number is shown, and stored with the result.
+    number = secrets.randbelow(10**8) if wishes.seed is None else seed_number(wishes.seed)
+    return seeded(spec, number, directions), number
 
 
 def experiment(protocol: Protocol, wishes: Wishes, *, both_protocols: bool = False) -> Experiment:
@@ -179,10 +188,10 @@ def experiment(protocol: Protocol, wishes: Wishes, *, both_protocols: bool = Fal
     )
     directions = one_of("direction", wishes.direction or "both", Directions, ["both", "ingress", "egress"])
     engine = one_of("engine", wishes.engine or "auto", Engine, [*Engine])
-    spec = _spec(wishes)
+    spec, seed = _spec(wishes, directions)
     if wishes.netem is None:
         # The queue of netem holds 1000 packets unless it is told otherwise; what finds it full is lost, too,
         # and nobody has asked for that.
         spec = replace(spec, limit=max(spec.limit, queue_needed(spec, stream)))
     traffic = Traffic(protocol.value, PORT)
-    return Experiment(stream, Impairment(spec, directions, traffic), engine)
+    return Experiment(stream, Impairment(spec, directions, traffic), engine, seed)

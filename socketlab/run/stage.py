@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from random import Random
+
+from impairment import Direction, spread
 
 from socketlab.analyse.result import Network, Result, result
 from socketlab.describe.scenario import Engine, Experiment, ServerProgram
@@ -75,12 +76,8 @@ class Stage:
 
     @property
     def network_seed(self) -> int:
-        """A seed for the impairment, with all its bits in use.
-
-        Netem's generator begins with small draws after a small seed: with 1, 2, 3 and 4 the first SYN is lost
-        three times, and a connection takes 3 seconds.
-        """
-        return Random(self.seed).getrandbits(32)  # noqa: S311 - it is to be known
+        """Netem's seed, the same as of an experiment with this stage's seed."""
+        return spread(self.seed, Direction.INGRESS)
 
     def reset(self) -> None:
         """Close all sockets and end all programs, on every host."""

@@ -1,11 +1,12 @@
 """Show: the result of an experiment, for people and as JSON for programs."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from impairment import Spec
+from impairment import Direction, Spec
 
 from socketlab.analyse import figures
 from socketlab.analyse.bytestream import Connection, Sample
@@ -20,7 +21,7 @@ from socketlab.show import lessons, timeline
 from socketlab.show.data import as_data
 from socketlab.show.terminal import Colour, Terminal
 
-VERSION = 1  # of the JSON; changes when the meaning of a field does
+VERSION = 2  # of the JSON; changes when the meaning of a field does
 MORE_ROOM = len(" and 10,000 more")
 NOUNS = {Protocol.UDP: "datagram", Protocol.TCP: "line"}
 
@@ -52,10 +53,23 @@ def heading(experiment: Experiment, network: Network | None, terminal: Terminal)
     if replace(impairment.spec, seed=None) == Spec():
         lines.append("through: a network that nothing is done to")
     else:
-        lines.append(f"through: {impairment.spec} ({where[impairment.directions]})")
+        spec = replace(impairment.spec, seed=None)
+        lines.append(f"through: {spec} ({where[impairment.directions]})")
+        lines += _seed(experiment, network)
     if network is not None:
         lines.append(f"engine: {network.engine} ({network.reason})")
     return lines
+
+
+def _seed(experiment: Experiment, network: Network | None) -> list[str]:
+    """Return the line with the number that repeats an experiment, and with the seeds that netem had."""
+    ways = {Direction.INGRESS: "going", Direction.EGRESS: "coming back"}
+    specs = network.specs if network is not None else {}
+    found = {way: re.search(r"\bseed ([0-9]+)", specs.get(way, "")) for way in ways}
+    netem = ", ".join(f"{match[1]} {ways[way]}" for way, match in found.items() if match)
+    words = [f"SEED={experiment.seed}"] if experiment.seed is not None else []
+    words += [f"netem's {netem}"] if netem else []
+    return [f"seed: {'; '.join(words)}"] if words else []
 
 
 def as_text(result: Result, terminal: Terminal, shown: int | None) -> str:
@@ -451,7 +465,7 @@ def comparison(udp: UdpResult, tcp: TcpResult, terminal: Terminal) -> str:
     middle = max(26, *(len(value) for _name, value, _tcp_value in rows))
     table = [terminal.paint(f"{'':{left}}  {'UDP':<{middle}}  TCP", Colour.STRONG)]
     table += [f"{name:<{left}}  {value:<{middle}}  {other}" for name, value, other in rows]
-    seed = udp.experiment.impairment.spec.seed
+    network = lessons.network(udp.experiment)
     parts = [
         heading(udp.experiment, udp.network, terminal),
         table,
@@ -459,7 +473,7 @@ def comparison(udp: UdpResult, tcp: TcpResult, terminal: Terminal) -> str:
         + _faults(connection.faults, connection.count(Fate.UNMEASURED), terminal),
         [
             f"Learn  {lessons.of_both(udp, tcp)}",
-            f"Try    make lossy-udp SEED={seed}, and make lossy-tcp SEED={seed}: the ways of the messages",
+            f"Try    make lossy-udp {network}, and make lossy-tcp {network}: the ways of the messages",
         ],
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)

@@ -1,8 +1,14 @@
 """Show: a line of what is to be learnt from a result, and what to try next."""
 
+from dataclasses import replace
+
+from impairment import Directions
+
 from socketlab.analyse import figures
 from socketlab.analyse.fates import Fate
 from socketlab.analyse.result import Result, TcpResult, UdpResult, stop_and_wait
+from socketlab.describe.scenario import Experiment
+from socketlab.describe.wishes import Wishes, netem_words
 
 
 def of(result: Result) -> tuple[str, str]:
@@ -15,14 +21,28 @@ def of(result: Result) -> tuple[str, str]:
     return _of_udp(result) if isinstance(result, UdpResult) else _of_tcp(result)
 
 
+def network(experiment: Experiment) -> str:
+    """Return the variables of make that impair the network in the same way again."""
+    impairment, words = experiment.impairment, []
+    spec = impairment.spec if experiment.seed is None else replace(impairment.spec, seed=None)
+    if str(spec) != netem_words(Wishes()):
+        # To make, a NETEM that is empty is none.
+        words.append(f"NETEM='{spec}'" if str(spec) else "LOSS=0 DELAY=0")
+    if impairment.directions is not Directions.BOTH:
+        words.append(f"DIRECTION={impairment.directions}")
+    if experiment.seed is not None:
+        words.append(f"SEED={experiment.seed}")
+    return " ".join(words)
+
+
 def _of_udp(result: UdpResult) -> tuple[str, str]:
-    story, seed = result.story, result.experiment.impairment.spec.seed
+    story = result.story
     answered, lost = story.count(Fate.ANSWERED), figures.lost(story)
     late = sum(message.late_going is not None or message.late_back is not None for message in story.messages)
     if stop_and_wait(result.experiment):
         return (
             "who waits for each answer sees no disorder, and pays a time-out for each loss",
-            f"make lossy-udp SEED={seed}: the same losses, and no waiting",
+            f"make lossy-udp {network(result.experiment)}: the same losses, and no waiting",
         )
     if not lost and not late:
         return (
@@ -37,7 +57,7 @@ def _of_udp(result: UdpResult) -> tuple[str, str]:
     if lost and late:
         return (
             "UDP loses and reorders, and tells neither end; only numbers in the messages show it",
-            f"make lossy-tcp SEED={seed}: the same network, and who repairs it",
+            f"make lossy-tcp {network(result.experiment)}: the same network, and who repairs it",
         )
     if lost:
         return (
@@ -51,7 +71,7 @@ def _of_udp(result: UdpResult) -> tuple[str, str]:
 
 
 def _of_tcp(result: TcpResult) -> tuple[str, str]:
-    connection, seed = result.connection, result.experiment.impairment.spec.seed
+    connection = result.connection
     again = (connection.retransmitted_by_client or 0) + (connection.retransmitted_by_server or 0)
     if connection.completion is None:
         return (
@@ -59,9 +79,10 @@ def _of_tcp(result: TcpResult) -> tuple[str, str]:
             "make lossy-tcp LOSS=50, and LOSS=30: how much longer does it take?",
         )
     if connection.waiting and again:
+        same = network(result.experiment)
         return (
             "the program sees no loss, no disorder, but time: lines wait behind one that is sent again",
-            f"make lossy-udp SEED={seed}: the same network without repair; then make compare",
+            f"make lossy-udp {same}: the same network without repair; then make compare",
         )
     if again:
         return (

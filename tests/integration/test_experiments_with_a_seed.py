@@ -7,7 +7,7 @@ from tests.integration.command import Command, numbers, share
 
 def test_seed_loses_the_numbers_that_the_kernels_netem_loses(experiments: Command) -> None:
     [result], text = experiments(
-        "lossy-udp", "--netem", "loss 10%", "--seed", "42424242", "--direction", "ingress", "--count", "25"
+        "lossy-udp", "--netem", "loss 10% seed 42424242", "--direction", "ingress", "--count", "25"
     )
     assert numbers(result, "lost going") == [5, 12, 24]
     assert len(numbers(result, "answered")) == 22

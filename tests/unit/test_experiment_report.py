@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -11,8 +12,10 @@ from impairment import Counters
 from socketlab.analyse import result
 from socketlab.analyse.messages import story
 from socketlab.analyse.result import TcpResult, UdpResult
+from socketlab.describe import wishes
 from socketlab.describe.scenario import Experiment, Protocol
-from socketlab.show import experiment_report
+from socketlab.describe.wishes import Wishes
+from socketlab.show import experiment_report, lessons
 from socketlab.show.progress import Progress
 from socketlab.show.terminal import Colour, Terminal, terminal
 from tests.unit import runs
@@ -41,9 +44,10 @@ def shown(found: UdpResult | TcpResult, messages: int | None = 0) -> list[str]:
 
 def test_fates_are_told_with_their_numbers() -> None:
     lines = shown(udp())
-    assert lines[:3] == [
+    assert lines[:4] == [
         "5 datagrams of 64 bytes, 100 a second, whatever becomes of them",
-        "through: delay 25ms loss 10% reorder 25% seed 1 (both ways)",
+        "through: delay 25ms loss 10% reorder 25% (both ways)",
+        "seed: netem's 1 going, 1973633002 coming back",
         "engine: userspace (made up)",
     ]
     assert "answered                         3" in lines
@@ -51,6 +55,33 @@ def test_fates_are_told_with_their_numbers() -> None:
     assert "lost coming back                 1  #3" in lines
     assert "out of order at the server       2  by up to 2 places: #3 #4" in lines
     assert "counters     going: 5 came, 1 dropped, 4 arrived: agrees" in lines
+
+
+def test_seed_that_repeats_a_run_is_shown_with_those_that_netem_had() -> None:
+    experiment = replace(FIVE.experiment, seed=42)
+    found = replace(udp(), experiment=experiment)
+    assert "seed: SEED=42; netem's 1 going, 1973633002 coming back" in shown(found)
+    assert "Try    make lossy-tcp SEED=42: the same network, and who repairs it" in shown(found)
+    assert "seed: SEED=42" in shown(replace(found, network=None))
+
+
+@pytest.mark.parametrize(
+    ("typed", "again"),
+    [
+        pytest.param({"seed": "3"}, "SEED=3", id="defaults"),
+        pytest.param({"seed": "3", "rate": "5000", "delay": "1000"},
+                     "NETEM='limit 10000 delay 1s loss 10% reorder 25%' SEED=3", id="other-words"),
+        pytest.param({"netem": "loss 5% seed 9", "direction": "egress"},
+                     "NETEM='loss 5% seed 9' DIRECTION=egress", id="seed-in-netem"),
+        pytest.param({"netem": "", "seed": "3"}, "LOSS=0 DELAY=0 SEED=3", id="nothing"),
+    ],
+)  # fmt: skip
+def test_hint_repeats_the_network(typed: dict[str, str], again: str) -> None:
+    experiment = wishes.experiment(Protocol.UDP, Wishes(**typed))
+    assert lessons.network(experiment) == again
+    words = {name.lower(): value for name, _equals, value in (
+        word.partition("=") for word in shlex.split(again))}  # fmt: skip
+    assert wishes.experiment(Protocol.UDP, Wishes(**words)).impairment == experiment.impairment
 
 
 def test_figure_has_what_was_asked_what_happened_and_the_interval() -> None:
@@ -157,14 +188,15 @@ def test_no_line_is_wider_than_the_terminal_but_for_sentences() -> None:
 
 def test_json_has_every_message_and_reads_back() -> None:
     data = json.loads(experiment_report.as_json([udp(), tcp()]))
-    assert data["version"] == 1
+    assert data["version"] == 2
     first, second = data["results"]
     assert (first["protocol"], second["protocol"]) == ("udp", "tcp")
     assert first["experiment"]["impairment"]["spec"] == "delay 25ms loss 10% reorder 25% seed 1"
     assert [message["fate"] for message in first["story"]["messages"]] == [
         "answered", "lost going", "lost coming back", "answered", "answered",
     ]  # fmt: skip
-    assert first["network"]["specs"]["egress"].endswith("seed 2")
+    assert first["experiment"]["seed"] is None
+    assert first["network"]["specs"]["egress"].endswith("seed 1973633002")
     assert first["shares"][0]["interval"].keys() == {"low", "high"}
     assert second["connection"]["bytes"]["sha256_came"] == "e"
 

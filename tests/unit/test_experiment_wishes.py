@@ -1,7 +1,9 @@
 """What somebody types becomes an experiment, or is refused in one line with an example."""
 
+from dataclasses import replace
+
 import pytest
-from impairment import Directions, parse
+from impairment import Direction, Directions, parse
 
 from socketlab.describe.scenario import Engine, Program, Protocol, longest_delay_s
 from socketlab.describe.wishes import Wishes, experiment, netem_words
@@ -9,12 +11,13 @@ from socketlab.errors import ScenarioError
 
 
 def udp(**typed: str) -> str:
-    return str(experiment(Protocol.UDP, Wishes(**{"seed": "1", **typed})).impairment.spec)
+    """Return the spec for what was typed, without its seed."""
+    return str(replace(experiment(Protocol.UDP, Wishes(**typed)).impairment.spec, seed=None))
 
 
 def test_nothing_typed_shows_loss_and_reordering() -> None:
     found = experiment(Protocol.UDP, Wishes(seed="1"))
-    assert str(found.impairment.spec) == "delay 25ms loss 10% reorder 25% seed 1"
+    assert str(found.impairment.spec) == "delay 25ms loss 10% reorder 25% seed 1117501174"
     assert (found.stream.count, found.stream.size, found.stream.rate) == (100, 64, 100)
     assert (found.impairment.directions, found.engine) == (Directions.BOTH, Engine.AUTO)
     assert str(found.impairment.traffic) == "udp:12000"
@@ -23,22 +26,22 @@ def test_nothing_typed_shows_loss_and_reordering() -> None:
 @pytest.mark.parametrize(
     ("typed", "spec"),
     [
-        pytest.param({"loss": "30"}, "delay 25ms loss 30% reorder 25% seed 1", id="the-others-stay"),
-        pytest.param({"loss": "0"}, "delay 25ms reorder 25% seed 1", id="no-loss"),
-        pytest.param({"loss": "12.5%"}, "delay 25ms loss 12.5% reorder 25% seed 1", id="percent-sign"),
-        pytest.param({"delay": "0"}, "loss 10% seed 1", id="without-delay-nothing-overtakes"),
-        pytest.param({"delay": "0.05s"}, "delay 50ms loss 10% reorder 25% seed 1", id="seconds"),
-        pytest.param({"jitter": "5", "reorder": "0"}, "delay 25ms 5ms loss 10% seed 1", id="jitter"),
+        pytest.param({"loss": "30"}, "delay 25ms loss 30% reorder 25%", id="the-others-stay"),
+        pytest.param({"loss": "0"}, "delay 25ms reorder 25%", id="no-loss"),
+        pytest.param({"loss": "12.5%"}, "delay 25ms loss 12.5% reorder 25%", id="percent-sign"),
+        pytest.param({"delay": "0"}, "loss 10%", id="without-delay-nothing-overtakes"),
+        pytest.param({"delay": "0.05s"}, "delay 50ms loss 10% reorder 25%", id="seconds"),
+        pytest.param({"jitter": "5", "reorder": "0"}, "delay 25ms 5ms loss 10%", id="jitter"),
         pytest.param(
             {"duplicate": "5", "corrupt": "1"},
-            "delay 25ms loss 10% duplicate 5% corrupt 1% reorder 25% seed 1",
+            "delay 25ms loss 10% duplicate 5% corrupt 1% reorder 25%",
             id="all",
         ),
-        pytest.param({"netem": "loss 5% 25%"}, "loss 5% 25% seed 1", id="netem"),
-        pytest.param({"netem": ""}, "seed 1", id="netem-empty"),
+        pytest.param({"netem": "loss 5% 25%"}, "loss 5% 25%", id="netem"),
+        pytest.param({"netem": ""}, "", id="netem-empty"),
         pytest.param(
             {"delay": "1000", "rate": "5000"},
-            "limit 10000 delay 1s loss 10% reorder 25% seed 1",
+            "limit 10000 delay 1s loss 10% reorder 25%",
             id="room-for-all-that-wait",
         ),
     ],
@@ -48,13 +51,27 @@ def test_friendly_words_make_tcs_language(typed: dict[str, str], spec: str) -> N
 
 
 def test_seed_is_chosen_where_none_is_given_and_another_each_time() -> None:
-    seeds = {experiment(Protocol.UDP, Wishes()).impairment.spec.seed for _ in range(5)}
+    seeds = {experiment(Protocol.UDP, Wishes()).seed for _ in range(5)}
     assert None not in seeds
     assert len(seeds) > 1  # five times the same of 100 million: never
 
 
-def test_seed_in_netem_is_kept() -> None:
-    assert experiment(Protocol.UDP, Wishes(netem="loss 1% seed 9")).impairment.spec.seed == 9
+def test_seed_that_was_chosen_repeats_the_experiment() -> None:
+    first = experiment(Protocol.UDP, Wishes())
+    assert experiment(Protocol.UDP, Wishes(seed=str(first.seed))) == first
+
+
+@pytest.mark.parametrize("direction", ["ingress", "egress"])
+def test_seed_of_one_direction_is_the_one_that_it_has_of_both(direction: str) -> None:
+    both = experiment(Protocol.UDP, Wishes(seed="5")).impairment
+    one = experiment(Protocol.UDP, Wishes(seed="5", direction=direction)).impairment
+    assert one.of(Direction(direction)) == both.of(Direction(direction))
+
+
+@pytest.mark.parametrize("direction", ["both", "ingress", "egress"])
+def test_seed_in_netem_is_kept(direction: str) -> None:
+    found = experiment(Protocol.UDP, Wishes(netem="loss 1% seed 9", direction=direction))
+    assert (found.impairment.spec.seed, found.seed) == (9, None)
 
 
 @pytest.mark.parametrize(

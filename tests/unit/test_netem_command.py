@@ -32,7 +32,7 @@ def answer(**changes: Any) -> Answer:
         "impairment": {"spec": str(SEED), "directions": "both", "traffic": "all"},
         "directions": {
             "ingress": {"spec": "loss 10% seed 42", **counts},
-            "egress": {"spec": "loss 10% seed 43", **counts, **unknown, "packets": 0, "dropped": 0},
+            "egress": {"spec": "loss 10% seed 1763303280", **counts, **unknown, "packets": 0, "dropped": 0},
         },
         **changes,
     }
@@ -214,7 +214,7 @@ def test_stats_are_exact_and_leave_out_what_the_engine_cannot_say(call: Call, ca
             "ingress    loss 10% seed 42   5,000 packets (420,000 bytes), 497 lost (9.94 %),"
             " 3 over the limit, 0 duplicated, 0 corrupted, 0 sent ahead, 12 waiting"
         ),
-        "egress     loss 10% seed 43   0 packets (420,000 bytes), 0 lost, 12 waiting",
+        "egress     loss 10% seed 1763303280   0 packets (420,000 bytes), 0 lost, 12 waiting",
     ]
 
 
@@ -225,7 +225,7 @@ def test_show_says_whether_it_works(call: Call, sent: Sent, capfd: Out) -> None:
         "engine     userspace on eth0 (this kernel has queues)",
         "traffic    all but DNS",
         "ingress    loss 10% seed 42",
-        "egress     loss 10% seed 43",
+        "egress     loss 10% seed 1763303280",
         "working    yes",
     ]
     sent.answers = answer(problem="the rule is gone")

@@ -145,7 +145,7 @@ def test_stats_have_the_fields_that_experiments_read(running: Sidecar) -> None:
         "impairment": {"spec": "loss 10% seed 42", "directions": "both", "traffic": "all"},
         "directions": {
             "ingress": {"spec": "loss 10% seed 42", **counts},
-            "egress": {"spec": "loss 10% seed 43", **counts},
+            "egress": {"spec": "loss 10% seed 1763303280", **counts},
         },
     }
 

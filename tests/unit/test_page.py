@@ -257,7 +257,7 @@ def test_long_series_are_thinned_and_say_so() -> None:
 
 def test_words_of_the_terminal_are_used_again() -> None:
     figure = drawn("udp", documents.complete())
-    assert "through: delay 25ms loss 10% reorder 25% seed 1 (both ways)" in figure.done
+    assert "through: delay 25ms loss 10% reorder 25% (both ways)" in figure.done
     assert any("UDP loses and reorders" in note for note in figure.notes)
 
 

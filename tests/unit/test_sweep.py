@@ -27,7 +27,7 @@ def udp_result(**broken: object) -> Result:
 def test_packets_are_lost_and_delayed_where_they_arrive() -> None:
     asked = SWEEP.experiment(Protocol.TCP, 10, 2, Engine.AUTO).impairment
     assert asked.of(Direction.EGRESS) is None
-    assert str(asked.spec) == "limit 800 delay 40ms loss 10% seed 8"
+    assert str(asked.spec) == "limit 800 delay 40ms loss 10% seed 238352156"
     assert str(asked.traffic) == "tcp:12000"
 
 
@@ -37,8 +37,17 @@ def test_both_protocols_of_a_round_have_the_same_seed_and_rounds_have_others() -
         for number in (1, 2)
         for protocol in Protocol
     }
-    assert {seeds[1, Protocol.UDP], seeds[1, Protocol.TCP]} == {7}
-    assert {seeds[2, Protocol.UDP], seeds[2, Protocol.TCP]} == {8}
+    assert {seeds[1, Protocol.UDP], seeds[1, Protocol.TCP]} == {2656213543}
+    assert {seeds[2, Protocol.UDP], seeds[2, Protocol.TCP]} == {238352156}
+
+
+def test_sweeps_with_neighbouring_seeds_have_no_round_in_common() -> None:
+    seeds = [
+        Sweep(seed=seed).experiment(Protocol.UDP, 10, number, Engine.AUTO).impairment.spec.seed
+        for seed in range(1, 101)
+        for number in (1, 2, 3)
+    ]
+    assert len(set(seeds)) == 300
 
 
 def test_a_round_is_complete_before_the_next_begins() -> None:

@@ -5,7 +5,8 @@ specs with it, so that a wrong one is refused before anything is touched.
 """
 
 from .counters import Counters
-from .request import Direction, Directions, Impairment, Traffic, parse_directions, parse_traffic
+from .request import Direction, Directions, Impairment, Traffic, parse_directions, parse_traffic, seeded
+from .seeds import spread
 from .spec import GilbertElliott, RandomLoss, Slot, Spec, StateLoss, parse
 from .units import SpecError
 
@@ -24,4 +25,6 @@ __all__ = [
     "parse",
     "parse_directions",
     "parse_traffic",
+    "seeded",
+    "spread",
 ]

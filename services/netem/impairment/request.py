@@ -4,8 +4,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal, get_args
 
+from .seeds import spread
 from .spec import Spec
-from .units import U64_MAX, SpecError
+from .units import SpecError
 
 Protocol = Literal["udp", "tcp", "icmp"]
 LAST_PORT = 65_535
@@ -105,8 +106,8 @@ class Impairment:
     def of(self, direction: Direction) -> Spec | None:
         """Return what is done to packets in one direction; None: nothing.
 
-        Of both directions with a seed, packets from the host have the next seed: with the same draws the same
-        numbers would be lost on the way there and on the way back.
+        The spec's seed is that of ingress, or of egress alone. Of both directions, egress has the one that
+        follows from it: with the same draws the same numbers would be lost on the way there and back.
         """
         if not self.directions.include(direction):
             return None
@@ -115,5 +116,15 @@ class Impairment:
             and direction is Direction.EGRESS
             and self.spec.seed is not None
         ):
-            return replace(self.spec, seed=(self.spec.seed + 1) & U64_MAX)
+            return replace(self.spec, seed=spread(self.spec.seed, direction))
         return self.spec
+
+
+def seeded(spec: Spec, number: int, directions: Directions) -> Spec:
+    """Return a spec with the seed that follows from a number that a person has chosen.
+
+    Each direction has a seed of its own, the same whether the other one is impaired, too, or not.
+    """
+    ingress = spread(number, Direction.INGRESS)
+    seed = spread(ingress, Direction.EGRESS) if directions is Directions.EGRESS else ingress
+    return replace(spec, seed=seed)

@@ -27,6 +27,7 @@ class _Experiment(Record):
     stream: Any
     impairment: _Impairment
     engine: str
+    seed: int | None = None
 
 
 class _Result(Record):
@@ -90,4 +91,4 @@ def _experiment(read: _Experiment) -> Experiment:
         )
     except SpecError as error:
         raise ValueError(f"impairment: {error}") from error
-    return Experiment(shaped(Stream, read.stream), impairment, shaped(Engine, read.engine))
+    return Experiment(shaped(Stream, read.stream), impairment, shaped(Engine, read.engine), read.seed)
