@@ -11,6 +11,7 @@ import pytest
 from socketlab.show.page import build, document, figures, svg
 from socketlab.show.page.build import Page
 from socketlab.show.page.figure import Figure, made
+from socketlab.show.page.tables import NOTHING
 from tests.unit import documents
 from tests.unit.documents import HOSTILE, Json
 
@@ -288,6 +289,20 @@ def test_records_become_a_table_each() -> None:
         ["coming back", "182", "-"],
     ]
     assert list(hosts.head) == ["host", "sent again"]
+
+
+def test_segment_that_left_unseen_costs_no_picture_and_counts_as_neither_sent_nor_lost() -> None:
+    told = documents.complete()
+    figures_of = next(each for each in told["claims"] if each["id"] == "T11")["figures"]
+    before = drawn("segments", told)
+    arrived = next(each for each in figures_of["segments"] if each["arrived_ns"] is not None)
+    figures_of["segments"].append(arrived | {"left_ns": None})
+    figure = drawn("segments", told)
+    assert [[cell.text for cell in row] for row in figure.facts[0].rows] == [
+        [cell.text for cell in row] for row in before.facts[0].rows
+    ]
+    assert figure.tables[0].rows[-1][1].text == NOTHING
+    assert len(figure.legend) == len(before.legend) + 1
 
 
 def test_flags_of_segments_may_be_words_or_a_list() -> None:

@@ -212,3 +212,16 @@ def test_segments_are_numbered_from_the_first_and_marked() -> None:
     assert (
         len({(stroke.look.dash, stroke.look.width) for stroke in diagram.strokes}) == 4
     )  # and without colour
+
+
+def test_segment_that_was_captured_at_its_destination_alone_is_drawn_as_not_measured() -> None:
+    diagram = sequence.of_segments([segment(), segment(left_ns=None, arrived_ns=40 * MS, sequence=1065)])
+    stroke = diagram.strokes[1]
+    assert (stroke.leaves, stroke.lands, stroke.look) == (40 * MS, 40 * MS, sequence.LOOKS[Kind.UNKNOWN])
+    assert stroke.before == "64"
+    assert "not captured where it left" in stroke.title
+
+
+def test_segment_that_was_captured_nowhere_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected left_ns or arrived_ns, got neither"):
+        segment(left_ns=None, arrived_ns=None)

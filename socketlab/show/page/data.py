@@ -6,7 +6,7 @@ Times `t_s` are seconds from the start of that measurement. What was not measure
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from socketlab.show.page.document import Count, Moment, Record, Seconds
 
@@ -52,15 +52,31 @@ class Socket(Record):
 
 
 class Segment(Record):
-    """T11: a TCP segment on its way; `arrived_ns` None: it never did."""
+    """T11: a TCP segment on its way.
+
+    Attributes:
+        left_ns: None: it was captured at its destination alone.
+        arrived_ns: None: it never arrived.
+    """
 
     from_: Annotated[Literal["client", "server"], Field(alias="from")]
-    left_ns: int
+    left_ns: int | None
     arrived_ns: int | None
     sequence: int | None
     bytes: Count
     flags: Annotated[list[str], BeforeValidator(lambda told: told.split() if isinstance(told, str) else told)]
     again: bool
+
+    @model_validator(mode="after")
+    def _captured_somewhere(self) -> "Segment":
+        if self.left_ns is None and self.arrived_ns is None:
+            raise ValueError("expected left_ns or arrived_ns, got neither")
+        return self
+
+    @property
+    def first_ns(self) -> int:
+        """When it was first captured, at whichever end."""
+        return next(time for time in (self.left_ns, self.arrived_ns) if time is not None)
 
 
 class FlowSample(Record):

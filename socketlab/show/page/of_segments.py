@@ -24,11 +24,11 @@ def segments(plan: Plan, document: Document) -> Figure:
     if not data:
         raise NotMeasured(f"{plan.claims[0]} has captured no segment")
     diagram = sequence.of_segments(data)
-    begun = min(each.left_ns for each in data)
+    begun = min(each.first_ns for each in data)
     rows = [
         [
             each.from_,
-            ms(each.left_ns - begun),
+            ms(None if each.left_ns is None else each.left_ns - begun),
             ms(None if each.arrived_ns is None else each.arrived_ns - begun),
             " ".join(each.flags),
             each.sequence,
@@ -41,9 +41,9 @@ def segments(plan: Plan, document: Document) -> Figure:
     sides = []
     for side in ("client", "server"):
         ours = [each for each in data if each.from_ == side]
-        sides.append(
-            [side, len(ours), sum(each.again for each in ours), sum(each.arrived_ns is None for each in ours)]
-        )
+        left = [each for each in ours if each.left_ns is not None]
+        lost = sum(each.arrived_ns is None for each in left)
+        sides.append([side, len(left), sum(each.again for each in left), lost])
     legend = [
         Sample(
             line_of_legend(sequence.FROM_CLIENT),
@@ -56,6 +56,9 @@ def segments(plan: Plan, document: Document) -> Figure:
         ),
         Sample(line_of_legend(sequence.ACKNOWLEDGEMENT), "an acknowledgement alone"),
     ]
+    if any(each.left_ns is None for each in data):
+        unknown = line_of_legend(sequence.LOOKS[timeline.Kind.UNKNOWN])
+        legend.append(Sample(unknown, "captured at its destination alone: not measured"))
     return plan.figure(
         **panels(plan.name, diagram, "TCP segments between client and server"),
         legend=legend,

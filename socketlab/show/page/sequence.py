@@ -120,7 +120,7 @@ def _of_leg(lane: int, leg: Leg, plain: str, *, named: bool) -> Stroke:
 
 def of_segments(segments: Sequence[Segment]) -> Diagram:
     """Return the diagram of TCP segments between two hosts; numbers count from each side's first byte."""
-    begun = min((segment.left_ns for segment in segments), default=0)
+    begun = min((segment.first_ns for segment in segments), default=0)
     first = {
         side: min(
             (each.sequence for each in segments if each.from_ == side and each.sequence is not None),
@@ -132,8 +132,9 @@ def of_segments(segments: Sequence[Segment]) -> Diagram:
     for segment in segments:
         number = None if segment.sequence is None else segment.sequence - first[segment.from_]
         what = _name(segment, number)
-        leaves = segment.left_ns - begun
+        leaves = segment.first_ns - begun
         lands = None if segment.arrived_ns is None else segment.arrived_ns - begun
+        leaving = "not captured where it left" if segment.left_ns is None else f"left at {_ms(leaves)}"
         ending = "lost" if lands is None else f"arrived at {_ms(lands)}"
         again = "↻" if segment.again else ""
         lost = "×" if lands is None else ""
@@ -147,7 +148,7 @@ def of_segments(segments: Sequence[Segment]) -> Diagram:
                 f"{lost}{what}{again}" if what or lost else "",
                 "",
                 f"{segment.from_}: {' '.join(segment.flags)} {segment.bytes} bytes"
-                f"{', sent again' if again else ''}: left at {_ms(leaves)}, {ending}",
+                f"{', sent again' if again else ''}: {leaving}, {ending}",
             )
         )
     return _limited(("client", "server"), strokes, ())
@@ -163,6 +164,8 @@ def _name(segment: Segment, number: int | None) -> str:
 def _look(segment: Segment) -> Look:
     if segment.arrived_ns is None:
         return Look("lost", 2.2, AGAIN.dash) if segment.again else LOOKS[Kind.LOST]
+    if segment.left_ns is None:
+        return LOOKS[Kind.UNKNOWN]
     if segment.again:
         return AGAIN
     # An acknowledgement alone is thin: there are as many of them as of segments with bytes.
