@@ -25,6 +25,15 @@ EXPERIMENT = $(call option,COUNT,count) $(call option,SIZE,size) $(call option,R
 # Where figures go: into a file of one's own, or into docs/data, from which docs/reliability.md is made.
 RECORDED = $(call option,JSON,json) $(if $(value RECORD),--record)
 
+# make ignores a variable that nobody reads, and LOS=30 would pass for 30 % of loss. Only the command line is
+# checked: the environment holds variables of others.
+GIVEN := $(strip $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
+ifneq ($(filter-out PYTHON,$(GIVEN)),)
+REFUSAL := $(shell $(SETUP) variables $(addprefix --target=,$(MAKECMDGOALS)) -- \
+	$(foreach name,$(GIVEN),'$(subst ','\'',$(name))'))
+$(if $(REFUSAL),$(error $(REFUSAL)))
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help up down client-udp client-tcp lecture-udp lecture-tcp lecture capture claims report logs doctor \
 	lossy-udp lossy-tcp compare \

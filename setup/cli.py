@@ -1,4 +1,4 @@
-"""The command line: `python3 -m setup ensure | doctor | audit | lock | remove-…`.
+"""The command line: `python3 -m setup COMMAND`; `--help` lists the commands.
 
 Exit codes: 0 fine, 1 cannot be done here (stderr says what to do), 2 wrong usage.
 """
@@ -13,7 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from setup import audit, base_image, compose, doctor, engine, lab_name, lock, netem_kernel, test_tools, venv
+from setup import (
+    audit, base_image, compose, doctor, engine, lab_name, lock, netem_kernel, test_tools, variables, venv,
+)  # fmt: skip
 from setup.machine import Machine, this_machine
 from setup.shell import SetupError
 
@@ -79,6 +81,9 @@ def parser() -> argparse.ArgumentParser:
     )
     locking = commands.add_parser("lock", help=f"make the files of {lock.FOLDER}/ anew from pyproject.toml")
     locking.add_argument("--upgrade", action="store_true", help="take the newest versions")
+    checking = commands.add_parser("variables", help="print why a target of the Makefile refuses a variable")
+    checking.add_argument("--target", action="append", default=[], metavar="TARGET")
+    checking.add_argument("given", nargs="+", metavar="NAME")
     commands.add_parser("remove-base-image", help=f"remove {base_image.OUR_IMAGE} and its line in .env")
     commands.add_parser("remove-lab-name", help="remove the name of this checkout's lab from .env")
     commands.add_parser("remove-venv", help=f"remove {venv.FOLDER}")
@@ -107,6 +112,10 @@ def act(arguments: argparse.Namespace, machine: Machine) -> int:
     """Do what the command line says."""
     if arguments.command == "doctor":
         return doctor.report(machine)
+    if arguments.command == "variables":
+        takes = variables.taken((machine.repository / "Makefile").read_text(encoding="utf-8"))
+        print(variables.refusal(takes, arguments.target, arguments.given))
+        return 0
     with alone(machine.repository):
         if arguments.command == "audit":
             return audit.audit(machine)
