@@ -36,7 +36,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help up down client-udp client-tcp lecture-udp lecture-tcp lecture capture claims report logs doctor \
-	lossy-udp lossy-tcp compare \
+	lossy-udp lossy-tcp compare netem-image \
 	test test-fast test-kernel faults fuzz load lint audit lock bench bench-netem clean distclean ready venv
 
 help: ## This list
@@ -90,6 +90,9 @@ lossy-tcp: ready ## The same messages over TCP: all arrive, in order, and what t
 
 compare: ready ## UDP and TCP through the same network, side by side
 	@$(RUN) compare $(EXPERIMENT)
+
+netem-image: ready ## The sidecar's image as socketlab/netem, for projects of your own
+	@$(RUN) netem-image
 
 ## This machine
 

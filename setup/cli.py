@@ -14,7 +14,17 @@ from pathlib import Path
 from types import FrameType
 
 from setup import (
-    audit, base_image, compose, doctor, engine, lab_name, lock, netem_kernel, test_tools, variables, venv,
+    audit,
+    base_image,
+    compose,
+    doctor,
+    engine,
+    lab_name,
+    lock,
+    netem_kernel,
+    test_tools,
+    variables,
+    venv,
 )  # fmt: skip
 from setup.machine import Machine, this_machine
 from setup.shell import SetupError

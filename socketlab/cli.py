@@ -23,6 +23,7 @@ from socketlab.run.reaper import reap
 from socketlab.show import files, report
 
 INTERRUPTED = 130
+NETEM_IMAGE = "socketlab/netem"
 
 app = typer.Typer(
     name="socketlab",
@@ -144,6 +145,15 @@ def logs(project: ProjectOption) -> None:
     with closing(Lab(project)) as lab:
         for _time, host, text in lab.log("server", "client"):
             typer.echo(f"{host:<8} | {text}")
+
+
+@app.command("netem-image")
+def netem_image() -> None:
+    """Build the sidecar's image as socketlab/netem, for projects of your own. It stays: clean keeps it."""
+    with closing(Lab()) as lab:
+        lab.build(COMPOSE_PROFILES="impaired")
+        lab.name_image("netem", NETEM_IMAGE)
+    typer.echo(f'{NETEM_IMAGE} is there: docs/netem.md, "Your own services", says how to use it.')
 
 
 @app.command()

@@ -646,6 +646,11 @@ class Lab:
                     lines.append((time_of_day, host, printable(text)))
         return sorted(lines, key=lambda line: line[0])
 
+    def name_image(self, role: str, name: str) -> None:
+        """Give the image of a host's role another name, by which other projects use it."""
+        with engine_errors(f"name the image {name}"):
+            self._docker.images.get(checkout.image(role)).tag(name)
+
     def remove_images(self) -> tuple[list[str], list[str]]:
         """Remove the images of the checkout's hosts.
 

@@ -18,6 +18,8 @@ from socketlab.run.checkout import ROOT
 from socketlab.run.lab import ROLES
 
 COPIED = ("services", "socketlab", "setup", "compose.yaml")
+# The command, but for the name: an image of this name may be there, and in use.
+NAME_IMAGE = "import sys; from socketlab import cli; cli.NETEM_IMAGE = sys.argv[1]; cli.netem_image()"
 FOREIGN = """
 services:
   theirs:
@@ -166,6 +168,19 @@ def test_compose_variables_that_are_meant_for_another_project_do_not_matter(here
     here.socketlab("talk", "tcp", "hello")
     assert here.server() == before
     (here.folder / ".env").write_text(here.settings, encoding="utf-8")
+
+
+def test_netem_image_for_other_projects_is_kept_by_clean(here: Checkout, engine: docker.DockerClient) -> None:
+    before = [image.id for image in engine.images.list(name="socketlab/netem:latest")]
+    here.run(sys.executable, "-c", NAME_IMAGE, f"{here.name}/netem")
+    try:
+        assert engine.images.get(f"{here.name}/netem").id == here.image("netem") != ""
+        here.socketlab("clean")
+        assert here.image("netem") == ""
+        assert engine.images.get(f"{here.name}/netem")
+    finally:
+        engine.images.remove(f"{here.name}/netem")
+    assert [image.id for image in engine.images.list(name="socketlab/netem:latest")] == before
 
 
 def test_an_image_that_is_replaced_goes_unless_it_has_another_name(

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from setup import variables
-from socketlab.run.lab import ROOT
+from socketlab.run.checkout import ROOT
 
 MAKEFILE = """
 RUN := program
