@@ -1,6 +1,7 @@
 """Which engine impairs here: the kernel's netem where it works, else the queue to user space; or neither."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import userspace
 from engine import Engine
 from impairment import Directions
 from lab.failures import Failure
+from lab.guard import Guard, Taken
 
 AUTO = "auto"
 
@@ -18,18 +20,27 @@ class Kind(NamedTuple):
 
     Attributes:
         probe: returns why it cannot impair an interface in these directions, or None; leaves nothing behind.
-        make: makes it.
+        make: makes it. It removes what a killed one of its kind has left.
+        sweep: removes what a killed one of this kind has left.
     """
 
     probe: Callable[[str, Directions], str | None]
     make: Callable[[str], Engine]
+    sweep: Callable[[], None]
 
 
 # In the order in which they are tried.
 KINDS = {
-    "kernel": Kind(kernel.probe, kernel.KernelEngine),
-    "userspace": Kind(lambda interface, _either: userspace.probe(interface), userspace.UserspaceEngine),
+    "kernel": Kind(kernel.probe, kernel.KernelEngine, kernel.sweep),
+    "userspace": Kind(
+        lambda interface, _either: userspace.probe(interface), userspace.UserspaceEngine, userspace.sweep
+    ),
 }
+
+# Guards, each for one program at a time in a network.
+AT_WORK, PROBING = "netem-sidecar", "netem-probing"
+ENDING_S = 1.5  # a sidecar that is stopped is gone within a second
+PROBING_S = 10.0
 
 PROC_VERSION = Path("/proc/version")
 PROC_STATUS = Path("/proc/self/status")
@@ -52,6 +63,9 @@ REMEDIES = {
 def choose(wanted: str, interface: str, directions: Directions) -> tuple[Engine, str]:
     """Return an engine that works here, and why it is this one.
 
+    What a killed sidecar has left in this network is removed, whichever engine it had; so the caller holds
+    the guard `alone`.
+
     Args:
         wanted: one of `KINDS`, or `auto`.
         interface: what is to be impaired.
@@ -67,8 +81,12 @@ def choose(wanted: str, interface: str, directions: Directions) -> tuple[Engine,
     for name, kind in KINDS.items():
         if wanted not in {AUTO, name}:
             continue
-        problem = kind.probe(interface, directions)
+        with _probing():
+            problem = kind.probe(interface, directions)
         if problem is None:
+            for other, left in KINDS.items():
+                if other != name:
+                    left.sweep()
             why = "asked for" if wanted == name else _told(problems) or "the first choice, and it works here"
             return kind.make(interface), why
         problems[name] = problem
@@ -82,7 +100,39 @@ def choose(wanted: str, interface: str, directions: Directions) -> tuple[Engine,
 
 def problems(interface: str = "lo") -> dict[str, str | None]:
     """Return for each engine why it cannot work here, or None; changes nothing."""
-    return {name: kind.probe(interface, Directions.BOTH) for name, kind in KINDS.items()}
+    with _probing():
+        return {name: kind.probe(interface, Directions.BOTH) for name, kind in KINDS.items()}
+
+
+def alone() -> Guard:
+    """Return the guard that lets one sidecar be at work in a network namespace.
+
+    It is for the namespace and not for an interface: the user-space engine has two queues there, and either
+    engine removes whatever it finds of its own.
+
+    Raises:
+        Failure: another sidecar is at work here.
+    """
+    try:
+        return Guard(AT_WORK, ENDING_S)
+    except Taken as taken:
+        raise Failure(
+            f"another sidecar is at work in this network ({taken.by or 'just starting'}), expected none:"
+            " stop it first, or use `netem set` in its container"
+        ) from taken
+
+
+@contextmanager
+def _probing() -> Iterator[None]:
+    """Let one program at a time try what works in a network: each uses the same names for it."""
+    try:
+        with Guard(PROBING, PROBING_S):
+            yield
+    except Taken as taken:
+        raise Failure(
+            f"another program has been trying for {PROBING_S:g} s which engines work here: expected less than"
+            " one; look for a `netem probe` that is stopped"
+        ) from taken
 
 
 def _told(problems: dict[str, str]) -> str:

@@ -20,6 +20,7 @@ other lane from one packet to the next, and the first is removed when it is empt
 """
 
 import errno
+import re
 import select
 import struct
 import time
@@ -49,7 +50,7 @@ ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 SETS = (0x6E00, 0x6E10)
 EXCLUDED, IMPAIRED = 0, 2  # places in a set, one for IPv4 and one for IPv6 each
 
-IFB_PREFIX = "netem"
+IFB = re.compile(r"netem(\d+)[ab]")  # of the interface with this index
 PROBE = "netem-probe"
 # Below the smallest that IPv6 allows, so that IPv6 never uses it: its discovery would draw numbers. Nothing
 # that is redirected to an ifb is measured by it.
@@ -284,7 +285,8 @@ class _Way:
 class KernelEngine:
     """Impairs an interface's packets by the kernel's netem.
 
-    It keeps what it has made until `clear`, and finds and removes what a killed predecessor left.
+    It keeps what it has made until `clear`. Only one sidecar may be at work in a network: what this engine
+    finds of its own kind, on whichever interface, is a killed predecessor's, and is removed.
 
     Args:
         interface: its name.
@@ -365,7 +367,7 @@ class KernelEngine:
         return _Way(self._route, self._link.index, qdisc.INGRESS_HANDLE, lanes)
 
     def _ifbs(self) -> list[str]:
-        return [f"{IFB_PREFIX}{self._link.index}{end}" for end in "ab"]
+        return [f"netem{self._link.index}{end}" for end in "ab"]
 
     def clear(self) -> None:
         """Let the packets pass as if we were not here, and remove all that is ours.
@@ -396,18 +398,7 @@ class KernelEngine:
     def _remove(self) -> None:
         """Remove what is ours, whoever made it."""
         self._ways = {}
-        ours = {name: index for name, index in _links(self._route).items() if name in self._ifbs()}
-        if ours:
-            # The filters in it lead to interfaces that are about to go. Where there is none of these, an
-            # ingress qdisc is not ours.
-            body = qdisc.head(self._link.index, qdisc.INGRESS_HANDLE, qdisc.INGRESS)
-            with suppress(OSError):  # the predecessor had not made it yet
-                self._route.request(qdisc.DELETE_QDISC, body)
-        for index in ours.values():
-            self._route.request(link.DELETED, _link_head(index))
-        for one in _qdiscs(self._route):
-            if (one.interface, one.handle, one.kind) == (self._link.index, ROOT, "prio"):
-                self._route.request(qdisc.DELETE_QDISC, qdisc.head(one.interface, parent=qdisc.ROOT))
+        _remove(self._route)
 
     def _refuse_foreign(self) -> None:
         for one in _qdiscs(self._route):
@@ -532,6 +523,37 @@ def _links(route: Netlink, flags: int = 0) -> dict[str, int]:
         for one, (_family, _kind, index, has, _change) in heads
         if has & flags == flags
     }
+
+
+def _remove(route: Netlink) -> None:
+    """Remove all that engines of this kind have made in this network, on whichever interface."""
+    ours = [(IFB.fullmatch(name), index) for name, index in _links(route).items()]
+    ifbs = [(int(match[1]), index) for match, index in ours if match]
+    for interface in {interface for interface, _index in ifbs}:
+        # The filters in it lead to interfaces that are about to go. Where there is none of these, an ingress
+        # qdisc is not ours.
+        body = qdisc.head(interface, qdisc.INGRESS_HANDLE, qdisc.INGRESS)
+        with suppress(OSError):  # the predecessor had not made it yet, or the interface is gone
+            route.request(qdisc.DELETE_QDISC, body)
+    for _interface, index in ifbs:
+        route.request(link.DELETED, _link_head(index))
+    for one in _qdiscs(route):
+        if (one.handle, one.kind) == (ROOT, "prio"):
+            route.request(qdisc.DELETE_QDISC, qdisc.head(one.interface, parent=qdisc.ROOT))
+
+
+def sweep() -> None:
+    """Remove what a killed sidecar with this engine has left in this network.
+
+    Raises:
+        Failure: the system refuses.
+    """
+    with Netlink(netlink.ROUTE) as route:
+        try:
+            _remove(route)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:  # a kernel without traffic control has nothing of ours
+                raise Failure(explain(error, "remove the impairment that a killed sidecar left")) from error
 
 
 def _link_head(index: int, flags: int = 0) -> bytes:

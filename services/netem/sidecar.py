@@ -18,6 +18,7 @@ from control import FOLDER, Answer, Refused, Request, Server
 from engine import Engine
 from impairment import Direction, Impairment, parse, parse_directions, parse_traffic
 from lab.failures import Exit, Failure, explain
+from lab.guard import Guard
 from lab.journal import Journal
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -173,9 +174,8 @@ def run(options: Options, folder: Path = FOLDER) -> int:
     interface = host.interface(options.interface)
     told, started = host.is_told(), time.monotonic()
     try:
-        # Before any engine: a second sidecar in this container must not touch what the first has made.
-        with Server(folder) as control:
-            impair(options, interface, control, journal)
+        with Server(folder) as control, engines.alone() as guard:
+            impair(options, interface, control, guard, journal)
     except SystemExit:  # SIGINT or SIGTERM
         journal.event("stop")
         return Exit.OK
@@ -186,7 +186,7 @@ def run(options: Options, folder: Path = FOLDER) -> int:
     return wait_for_return(told, started, journal)
 
 
-def impair(options: Options, interface: str, control: Server, journal: Journal) -> None:
+def impair(options: Options, interface: str, control: Server, guard: Guard, journal: Journal) -> None:
     """Impair until a signal or a failure; then the network is as it was.
 
     Raises:
@@ -196,6 +196,7 @@ def impair(options: Options, interface: str, control: Server, journal: Journal) 
     engine, reason = engines.choose(options.engine, interface, options.impairment.directions)
     try:
         sidecar = Sidecar(engine, reason, interface, options.impairment, journal)
+        guard.describe(f"{engine.name} on {interface}")
         journal.event("engine", note=f"{engine.name} on {interface}: {reason}")
         sidecar.apply(options.impairment)
         engine.serve({control.fileno(): partial(control.answer, sidecar.handle)})

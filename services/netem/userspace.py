@@ -25,6 +25,7 @@ import socket
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from random import Random
 from time import monotonic, monotonic_ns
@@ -512,6 +513,14 @@ def _reason(error: OSError, what: str, capability: str) -> str:
     if error.errno in NO_QUEUES:
         return f"cannot {what}: this kernel has none (nfnetlink_queue, {error.strerror})"
     return explain(error, what)
+
+
+def sweep() -> None:
+    """Remove what a killed sidecar with this engine has left in this network."""
+    # Where the firewall cannot be read, none of ours is there. And without a program that has opened their
+    # queue, rules do nothing.
+    with suppress(Failure):
+        rules.tidy(rules.sweep())
 
 
 def probe(interface: str) -> str | None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from impairment import Directions, Impairment, parse
 from model import Model
+from rules import VARIANTS
 
 from socketlab.analyse.fates import Fate
 from socketlab.analyse.result import TcpResult, UdpResult
@@ -190,6 +191,71 @@ def sidecar_goes_without_a_trace() -> str:
         with on(SERVER):
             assert state() == before
     return f"gone {took_s:.2f} s after SIGTERM; after SIGKILL the next one removes what is left"
+
+
+def refused(engine: str) -> str:
+    """Start another sidecar on the server's host, in a container of its own; return its one line.
+
+    Raises:
+        AssertionError: it is not refused.
+    """
+    words = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /run && exec "$@"', "sh")
+    with on(SERVER):
+        done = subprocess.run(
+            [*words, sys.executable, SERVICES / "netem/netem.py", "run", "loss", "1%", "--engine", engine],
+            capture_output=True, text=True, check=False, timeout=PATIENCE_S,
+        )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, ""), (engine, done)
+    return done.stderr.strip()
+
+
+def network() -> str:
+    """Return all that a sidecar could have made on the server's host."""
+    with on(SERVER):
+        found = state()
+        for variant in VARIANTS:
+            words = [f"iptables-{variant}-save", "-t", "raw"]
+            rules = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+            found += "".join(f"{line}\n" for line in rules.splitlines() if "netem" in line and line[0] == "-")
+    return found
+
+
+@check
+def second_sidecar_touches_nothing() -> str:
+    for first in (Engine.KERNEL, Engine.USERSPACE):
+        with hosts(), sidecar("delay 7ms seed 5", NETEM_ENGINE=first):
+            netem("health")
+            before = network()
+            for second in (Engine.KERNEL, Engine.USERSPACE):
+                said = refused(second)
+                expected = f"netem: another sidecar is at work in this network ({first} on eth0), "
+                assert said.startswith(expected), said
+            netem("probe")
+            assert network() == before
+            netem("health")
+    return "kernel and userspace beside kernel and userspace: refused, nothing changed"
+
+
+@check
+def leftovers_of_the_other_engine_are_removed() -> str:
+    engines = (Engine.KERNEL, Engine.USERSPACE)
+    with hosts():
+        before = network()
+        for first, second in zip(engines, reversed(engines), strict=True):
+            with sidecar("loss 100%", NETEM_ENGINE=first) as process:
+                process.kill()
+                process.wait()
+            left = network()
+            assert left != before, f"expected that a killed sidecar leaves something ({first})"
+            with sidecar("delay 1ms", NETEM_ENGINE=second) as process:
+                netem("health")
+                at_work = network()
+                found = "qdisc netem" in at_work, "NFQUEUE" in at_work
+                assert found == (second is Engine.KERNEL, second is Engine.USERSPACE), at_work
+                process.send_signal(signal.SIGTERM)
+                process.wait(PATIENCE_S)
+            assert network() == before
+    return "a sidecar removes what a killed one with the other engine has left"
 
 
 @check

@@ -1,5 +1,6 @@
 """Which engine is taken, why, and what is said where none works."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -10,6 +11,7 @@ from engine import Engine
 from engines import CAP_NET_ADMIN, CAP_NET_RAW, Kind, choose, remedy
 from impairment import Directions
 from lab.failures import Failure
+from lab.guard import Guard
 
 ALL_CAPABILITIES = (1 << 41) - 1
 
@@ -21,17 +23,26 @@ class Named:
         self.made = (name, interface)
 
 
-def kind(name: str, problem: str | None) -> Kind:
+def kind(name: str, problem: str | None, swept: list[str]) -> Kind:
     """Return an engine that can be used, or cannot for this reason."""
 
     def make(interface: str) -> Engine:
         return cast("Engine", Named(name, interface))
 
-    return Kind(lambda _interface, directions: problem if directions is Directions.BOTH else None, make)
+    def probe(_interface: str, directions: Directions) -> str | None:
+        return problem if directions is Directions.BOTH else None
+
+    return Kind(probe, make, lambda: swept.append(name))
 
 
 @pytest.fixture
-def system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+def swept() -> list[str]:
+    """The engines whose leftovers were removed."""
+    return []
+
+
+@pytest.fixture
+def system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, swept: list[str]) -> Callable[..., None]:
     """Set what this system can do: why an engine does not work, the capabilities, the kernel's version."""
 
     def be(
@@ -41,8 +52,11 @@ def system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Non
         capabilities: int = ALL_CAPABILITIES,
         version: str = "Linux version 6.12.1 (someone@somewhere)",
     ) -> None:
-        kinds = {"kernel": kind("kernel", kernel), "userspace": kind("userspace", userspace)}
+        problems = {"kernel": kernel, "userspace": userspace}
+        kinds = {name: kind(name, problem, swept) for name, problem in problems.items()}
         monkeypatch.setattr(engines, "KINDS", kinds)
+        monkeypatch.setattr(engines, "PROBING", f"test-{os.getpid()}-probing")
+        monkeypatch.setattr(engines, "PROBING_S", 0.0)
         for variable, text in (
             ("PROC_VERSION", f"{version}\n"),
             ("PROC_STATUS", f"Name:\tnetem\nCapEff:\t{capabilities:016x}\nNoNewPrivs:\t1\n"),
@@ -82,6 +96,50 @@ def test_engine_is_probed_for_the_directions_that_are_asked_for(system: Callable
 def test_engine_that_is_asked_for_is_taken(system: Callable[..., None], name: str) -> None:
     system()
     assert made(name) == (name, "eth7", "asked for")
+
+
+@pytest.mark.parametrize(("name", "other"), [("kernel", "userspace"), ("userspace", "kernel")])
+def test_what_the_other_engine_left_is_removed(
+    system: Callable[..., None], swept: list[str], name: str, other: str
+) -> None:
+    # Its own leftovers an engine removes itself.
+    system()
+    made(name)
+    assert swept == [other]
+
+
+def test_where_no_engine_works_nothing_is_removed(system: Callable[..., None], swept: list[str]) -> None:
+    system(kernel="no", userspace="no")
+    with pytest.raises(Failure):
+        made("auto")
+    assert swept == []
+
+
+def test_programs_try_the_engines_one_after_the_other(system: Callable[..., None]) -> None:
+    system()
+    with Guard(engines.PROBING):
+        for attempt in (lambda: made("auto"), engines.problems):
+            with pytest.raises(Failure, match=r"^another program has been trying for 0 s which engines work"):
+                attempt()
+    engines.problems()
+
+
+def test_one_sidecar_is_at_work_in_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "AT_WORK", f"test-{os.getpid()}-at-work")
+    monkeypatch.setattr(engines, "ENDING_S", 0.0)
+    refusal = (
+        "another sidecar is at work in this network ({}), expected none: stop it first,"
+        " or use `netem set` in its container"
+    )
+    with engines.alone() as first:
+        with pytest.raises(Failure) as failed:
+            engines.alone()
+        assert str(failed.value) == refusal.format("just starting")
+        first.describe("kernel on eth0")
+        with pytest.raises(Failure) as failed:
+            engines.alone()
+        assert str(failed.value) == refusal.format("kernel on eth0")
+    engines.alone().close()
 
 
 @pytest.mark.parametrize(("name", "other"), [("kernel", "userspace"), ("userspace", "kernel")])

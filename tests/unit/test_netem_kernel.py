@@ -19,7 +19,7 @@ from kernel import KernelEngine
 from lab.failures import Failure
 from netlink import Message, attribute, attributes, nested
 
-ETH0 = 2
+ETH0, ETH1 = 2, 9
 LANE, OTHER_LANE = 0x6E10, 0x6E20
 
 Key = tuple[int, int]  # of a qdisc: interface, handle; of a filter: interface, place
@@ -182,8 +182,8 @@ class FakeKernel:
 class FakeLink:
     """An interface that is there."""
 
-    def __init__(self, _interface: str) -> None:
-        self.index, self.mtu = ETH0, 1500
+    def __init__(self, interface: str) -> None:
+        self.index, self.mtu = {"eth0": ETH0, "eth1": ETH1}[interface], 1500
 
     def close(self) -> None:
         """Stop listening."""
@@ -327,6 +327,34 @@ def test_what_a_predecessor_left_is_removed(fake: FakeKernel) -> None:
     KernelEngine("eth0").apply(asked("loss 5%", "both"))
     KernelEngine("eth0")
     assert (fake.links, fake.qdiscs, fake.filters) == ({"lo": 1, "eth0": ETH0}, {}, {})
+
+
+@pytest.mark.parametrize("remove", [lambda: KernelEngine("eth1"), kernel.sweep], ids=["engine", "sweep"])
+def test_what_a_predecessor_left_on_another_interface_is_removed(
+    fake: FakeKernel, remove: Callable[[], object]
+) -> None:
+    fake.links["netem-probe"] = 3  # `netem probe` is at work beside
+    KernelEngine("eth0").apply(asked("loss 5%", "both"))
+    remove()
+    assert (fake.links, fake.qdiscs) == ({"lo": 1, "eth0": ETH0, "netem-probe": 3}, {})
+
+
+def test_what_a_predecessor_left_of_an_interface_that_is_gone_is_removed(fake: FakeKernel) -> None:
+    KernelEngine("eth0").apply(asked("loss 5%", "both"))
+    del fake.links["eth0"]
+    fake.qdiscs = {key: value for key, value in fake.qdiscs.items() if key[0] != ETH0}
+    kernel.sweep()
+    assert (fake.links, fake.qdiscs) == ({"lo": 1}, {})
+
+
+def test_kernel_without_traffic_control_has_nothing_to_remove(
+    fake: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(_body: bytes, _flags: int) -> list[Message]:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(fake, "_list_qdiscs", lacking)
+    kernel.sweep()
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 """The text of our rules, and of the change from what was there."""
 
+from pathlib import Path
+
 import pytest
 from impairment import Directions, Traffic, parse_traffic
-from rules import FAMILIES, change, is_bare, ours, wanted
+from lab.failures import Failure
+from rules import FAMILIES, Check, change, is_bare, ours, wanted
 
 IPV4, IPV6 = FAMILIES
 SENT, PROBE = "-m mark --mark 0x6e650001", "-m mark --mark 0x6e650002"
@@ -137,3 +140,19 @@ def test_change_to_nothing_removes_rules_and_chains() -> None:
 )
 def test_a_table_is_bare_when_it_does_nothing(table: str, bare: bool) -> None:
     assert is_bare(table) is bare
+
+
+def read_back(tmp_path: Path, printed: str, rules: list[str]) -> None:
+    """Check rules against what a command prints."""
+    command = tmp_path / "save"
+    command.write_text(f"#!/bin/sh\ncat << 'END'\n{printed}\nEND\n")
+    command.chmod(0o700)
+    Check({IPV4: (str(command), rules)}).finish()
+
+
+def test_rules_of_a_probe_beside_are_no_change_of_ours(tmp_path: Path) -> None:
+    rules = wanted(IPV4, "eth0", Directions.BOTH, Traffic())
+    probing = "-A netem-probe -p udp -m udp --dport 53 -j RETURN"
+    read_back(tmp_path, saved([*rules, probing]), rules)
+    with pytest.raises(Failure, match="others were added"):
+        read_back(tmp_path, saved([*rules, "-A netem-egress -j RETURN"]), rules)

@@ -236,6 +236,7 @@ def test_cleared_sidecar_is_healthy_for_nothing_is_to_be_impaired(
 def started(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, list[str]]]:
     """Return a function that runs a sidecar on the loopback to its end: its exit code, what is left of it."""
     monkeypatch.setattr(engines, "choose", lambda *_asked: (engine, "asked for"))
+    monkeypatch.setattr(engines, "AT_WORK", f"test-{os.getpid()}-sidecar")
     monkeypatch.setattr(host, "addressed", lambda: iter(["lo"]))
     monkeypatch.setattr(host, "is_told", lambda: True)
 
@@ -378,6 +379,23 @@ def test_network_that_cannot_be_restored_is_told(
     assert started()[0] == 0
     assert said(capfd)[-2].startswith("error     cannot restore the network: Operation not permitted")
     assert engine.done[-1] == "close"
+
+
+def test_second_sidecar_in_a_network_touches_nothing(
+    started: Started, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def script(_watch: object) -> None:
+        monkeypatch.setattr(engines, "ENDING_S", 0.0)
+        done = list(engine.done)
+        with (
+            tempfile.TemporaryDirectory(prefix="sl-") as folder,  # in a container of its own
+            pytest.raises(Failure, match=r"^another sidecar is at work in this network \(userspace on lo\)"),
+        ):
+            run(Options(ASKED, "auto", "", "text"), Path(folder))
+        assert engine.done == done
+
+    assert started(script) == (0, [])
+    assert started() == (0, []), "the guard goes with the sidecar"
 
 
 def test_second_sidecar_in_a_container_leaves_the_firsts_socket_alone(started: Started) -> None:
