@@ -13,7 +13,8 @@ So a packet that is lost on its way in is at eth0 and not here; one that is lost
 not at eth0. `tcpdump -i nflog:12003` reads the log. It takes NET_ADMIN to set such rules, and to read it.
 
 The rules stand in chains of our own. Whoever comes after one that was killed finds and replaces them; without
-a reader they do nothing. The impairment's own rules are never touched.
+a reader they do nothing. A second `hold` beside the first is refused: the first of both to end would take the
+rules from the other. The impairment's own rules are never touched.
 """
 
 import os
@@ -23,6 +24,7 @@ import sys
 from collections.abc import Mapping
 
 from lab.failures import Exit, Failure, run
+from lab.guard import Guard, Taken
 
 GROUP = 12_003
 # Marks of packets that the impairment sends: they have been through it, or are its probes (netem/rules.py).
@@ -47,6 +49,7 @@ TABLES = {
 }
 CHAINS = ("capture-sent", "capture-received")
 IMPAIRMENT = "netem-egress"  # the chain that it leads packets to (netem/rules.py)
+ENDING_S = 1.5  # one that ends takes its rules back within a second
 VARIANTS = ("nft", "legacy")  # as the impairment, and in its order
 SYSTEM = {"LC_ALL": "C"} | ({} if os.access("/run", os.W_OK) else {"XTABLES_LOCKFILE": os.devnull})
 
@@ -130,13 +133,20 @@ def set_rules_as_far_as_possible(variant: str) -> None:
 
 def hold() -> int:
     """Have the packets logged until standard input ends."""
-    variant = working()
     try:
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        sys.stdin.read()
-    finally:
-        set_rules(variant, dict.fromkeys(TABLES, ()))
+        guard = Guard("capture-inside", ENDING_S)
+    except Taken as taken:
+        raise Failure(
+            "another program logs the packets of this network already, expected none: end that capture first"
+        ) from taken
+    with guard:
+        variant = working()
+        try:
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
+            sys.stdin.read()
+        finally:
+            set_rules(variant, dict.fromkeys(TABLES, ()))
     return Exit.OK
 
 

@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,10 +11,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from bench.hosts import ROOT, joined
+from socketlab.run import leases
 from tests.impairment.hosts import PORT, Host, reaches
 from tests.impairment.sidecars import PROGRAM, SidecarProcess
 
 Start = Callable[..., SidecarProcess]
+INSIDE = str(ROOT / "services" / "capture" / "inside.py")
 WORKS = ("--engine", "userspace")
 
 
@@ -79,3 +84,24 @@ def test_probe_beside_a_sidecar_changes_nothing(start: Start, near: Host, far: H
     assert (near.firewall(), json.loads(near.run("ip", "-json", "link"))) == before
     assert reaches(near, far, PORT) == 0
     assert sidecar.stop() == 0
+
+
+# --- the log of packets behind an impairment
+
+
+def test_second_log_of_packets_is_refused_and_leaves_the_firsts_rules() -> None:
+    with joined(leases.take(), Host) as (near, _far):  # a network of its own: the bare tables stay
+        hold = near.command(sys.executable, INSIDE, "hold")
+        first = subprocess.Popen(hold, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            assert first.stdout is not None
+            assert first.stdout.readline() == b"ready\n"
+            rules = near.firewall()
+            assert "NFLOG" in rules
+            second = subprocess.run(hold, input=b"", capture_output=True, check=False)
+            refusal = b"inside: another program logs the packets of this network already, expected none: "
+            assert (second.returncode, second.stderr.startswith(refusal)) == (1, True), second
+            assert near.firewall() == rules
+        finally:
+            first.communicate()
+        assert (first.returncode, "capture" in near.firewall()) == (0, False)
