@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 SETUP := $(PYTHON) -m setup
-RUN := .venv/bin/socketlab
+# What the program suggests, it suggests as make commands then (socketlab/hints.py).
+RUN := SOCKETLAB_STARTED_BY=make .venv/bin/socketlab
 STAGES := .venv/bin/python -m tests.stages
 MADE := build socketlab.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis # not what is for keeping
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from impairment import Directions, parse, seeded
 
+from socketlab import hints
 from socketlab.describe.scenario import Protocol
 from socketlab.describe.wishes import milliseconds, one_of, percent, seed_number
 from socketlab.errors import ScenarioError
@@ -61,7 +62,9 @@ def capture(
         spec = parse(f"delay {late} loss {lost}")
         impairment = str(seeded(spec, seed_number(seed), Directions.BOTH))
     elif loss or delay:
-        raise ScenarioError("loss and delay: expected BOTH=1 beside them, for one end alone shows no loss")
+        raise ScenarioError(
+            f"loss and delay: expected {hints.option('both', 1)} beside them, for one end alone shows no loss"
+        )
     target = place(file, both=impairment is not None)
     with waiting("making the hosts, talking, capturing ..."), made(project, engine, seed) as stage:
         recorded = recording.record(stage, protocols, impairment)
@@ -85,7 +88,10 @@ def place(file: Path | None, *, both: bool) -> Path:
     try:
         FOLDER.mkdir(exist_ok=True)
     except OSError as error:
-        raise ScenarioError(f"cannot make the folder {FOLDER}: {error.strerror}; name a FILE") from error
+        raise ScenarioError(
+            f"cannot make the folder {FOLDER}: {error.strerror}; choose another place, as in "
+            f"{hints.option('file', 'my.pcapng')}"
+        ) from error
     # One file of a kind: the next run takes its place, so that they do not pile up.
     target = FOLDER / ("both-ends.pcapng" if both else "conversation.pcapng")
     files.expect_writable(target)

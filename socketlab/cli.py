@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from socketlab import capture_cli, experiment_cli, lecture_cli, report_cli
+from socketlab import capture_cli, experiment_cli, hints, lecture_cli, report_cli
 from socketlab.analyse import fates
 from socketlab.describe.scenario import Conversation, Protocol, ServerProgram
 from socketlab.errors import EngineError, LabError
@@ -82,9 +82,9 @@ def up(
         typer.echo()
         if code:
             raise EngineError(f"the client ended with exit code {code}: see its last lines above")
-    typer.echo(
-        "The server stays up. Talk to it yourself: make client-udp, make client-tcp. The end: make down."
-    )
+    clients = ", ".join(hints.command(f"client-{protocol}") for protocol in server.protocols)
+    talk = f"Talk to it yourself: {clients}. " if clients else ""
+    typer.echo(f"The server stays up. {talk}The end: {hints.command('down')}.")
 
 
 @app.command()
@@ -95,7 +95,8 @@ def down(project: ProjectOption) -> None:
     if project == checkout.project():
         checkout.remember_server("")
     for other in projects():
-        typer.echo(f"The lab {other} of this checkout goes on: socketlab down --project {other} ends it.")
+        end = hints.command("down", project=other)
+        typer.echo(f"The lab {other} of this checkout goes on: {end} ends it.")
 
 
 @app.command()
@@ -143,7 +144,7 @@ def talk(
 def logs(project: ProjectOption) -> None:
     """Show what all hosts of the lab have logged, in order of time."""
     with closing(Lab(project)) as lab:
-        for _time, host, text in lab.log("server", "client"):
+        for _time, host, text in lab.log("server", "client", "netem"):
             typer.echo(f"{host:<8} | {text}")
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from socketlab import hints
 from socketlab.analyse import result
 from socketlab.analyse.result import Result, TcpResult, UdpResult
 from socketlab.describe.scenario import Experiment, Protocol, ServerProgram
@@ -176,7 +177,7 @@ def how_many(timeline: str | None) -> int | None:
         return whole("timeline", timeline, 0, 10**9, "a number of messages", "25")
     except ScenarioError as error:
         raise ScenarioError(
-            f"timeline {timeline!r}: expected a number, all or none, as in --timeline 25"
+            f"timeline {timeline!r}: expected a number, all or none, as in {hints.option('timeline', 25)}"
         ) from error
 
 

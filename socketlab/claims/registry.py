@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from importlib import import_module
 
+from socketlab import hints
 from socketlab.claims.notebook import BROKEN, Finding, Notebook, finding
 from socketlab.describe.claims import BY_ID, CLAIMS, Claim
 from socketlab.errors import LabError, ScenarioError
@@ -54,7 +55,7 @@ def chosen(ids: Iterable[str]) -> list[Claim]:
     wanted = {one.upper() for one in ids}
     if unknown := sorted(wanted - BY_ID.keys()):
         got = on_one_line(", ".join(unknown))
-        raise ScenarioError(f"expected ids of claims, as U7 or T4, got {got}: see socketlab claims")
+        raise ScenarioError(f"expected ids of claims, as U7 or T4, got {got}: see {hints.command('claims')}")
     return [claim for claim in CLAIMS if not wanted or claim.id in wanted]
 
 

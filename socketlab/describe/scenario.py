@@ -24,6 +24,12 @@ class ServerProgram(StrEnum):
     LECTURE_TCP = "tcp_server"
     IDLE = "idle"
 
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """What it serves."""
+        served = {self.LECTURE_UDP: (Protocol.UDP,), self.LECTURE_TCP: (Protocol.TCP,), self.IDLE: ()}
+        return served.get(self, tuple(Protocol))
+
 
 class Program(StrEnum):
     """What sends an experiment's messages: the numbered stream, or the lecture's own client."""

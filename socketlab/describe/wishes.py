@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from impairment import Directions, Impairment, Spec, SpecError, Traffic, parse, seeded
 
+from socketlab import hints
 from socketlab.describe.scenario import Engine, Experiment, Program, Protocol, Stream, queue_needed
 from socketlab.errors import ScenarioError
 
@@ -58,7 +59,7 @@ FRIENDLY = ("loss", "delay", "jitter", "reorder", "duplicate", "corrupt")
 
 
 def _refusal(name: str, text: str, expected: str, example: str) -> ScenarioError:
-    return ScenarioError(f"{name} {text!r}: expected {expected}, as in {name.upper()}={example}")
+    return ScenarioError(f"{name} {text!r}: expected {expected}, as in {hints.option(name, example)}")
 
 
 def _number(text: str) -> float | None:
@@ -113,10 +114,9 @@ def netem_words(wishes: Wishes) -> str:
     given = {name: value for name in FRIENDLY if (value := getattr(wishes, name)) is not None}
     if wishes.netem is not None:
         if given:
-            names = ", ".join(name.upper() for name in given)
             raise ScenarioError(
-                f"netem {wishes.netem!r}: expected either NETEM, which says all, or {names}, got both: "
-                "put it into NETEM, as in NETEM='delay 50ms loss 10%'"
+                f"netem {wishes.netem!r}: expected either netem, which says all, or {', '.join(given)}, got "
+                f"both: put it into netem, as in {hints.option('netem', 'delay 50ms loss 10%')}"
             )
         return wishes.netem
     return _friendly(DEFAULTS | given, reorder_given="reorder" in given)
@@ -137,7 +137,8 @@ def _friendly(values: Mapping[str, str], *, reorder_given: bool) -> str:
         if name == "reorder" and delay == "0ms":
             if reorder_given:
                 raise ScenarioError(
-                    f"reorder {values[name]!r}: expected a DELAY too, as in DELAY=50 REORDER=25: "
+                    f"reorder {values[name]!r}: expected a delay too, as in {hints.option('delay', 50)} "
+                    f"{hints.option('reorder', 25)}: "
                     "where nothing waits, nothing can be overtaken"
                 )
             continue
@@ -154,7 +155,7 @@ def _spec(wishes: Wishes, directions: Directions) -> tuple[Spec, int | None]:
     if spec.seed is not None:
         if wishes.seed is not None:
             raise ScenarioError(
-                f"seed {wishes.seed!r}: expected one seed, got another in NETEM: leave one out"
+                f"seed {wishes.seed!r}: expected one seed, got another in netem: leave one out"
             )
         return spec, None
     # Chance, but chance that can be repeated: the number is shown, and stored with the result.

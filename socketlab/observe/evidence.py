@@ -7,6 +7,7 @@ from typing import Any
 
 from impairment import Counters, Direction
 
+from socketlab import hints
 from socketlab.describe.scenario import Program, Protocol, Stream
 from socketlab.errors import TraceError
 from socketlab.observe.trace import LARGEST_NUMBER, Event
@@ -75,7 +76,7 @@ def sidecar(text: str) -> Sidecar:
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise TraceError(
-            f"expected the sidecar's counters as JSON, got {text[:80]!r}: see make logs"
+            f"expected the sidecar's counters as JSON, got {text[:80]!r}: see {hints.command('logs')}"
         ) from error
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from impairment import Direction
 
+from socketlab import hints
 from socketlab.describe.scenario import Conversation, Experiment, Program, Protocol
 from socketlab.errors import EngineError, TraceError
 from socketlab.observe import evidence, trace
@@ -82,7 +83,8 @@ def impair(lab: Hosts, experiment: Experiment) -> Sidecar:
     before = evidence.sidecar(lab.impair(str(asked.spec), asked.directions, str(asked.traffic)))
     applied = {direction: str(spec) for direction in Direction if (spec := asked.of(direction)) is not None}
     if before.specs != applied:
-        raise EngineError(f"asked the sidecar for {applied}, it does {dict(before.specs)}: see make logs")
+        logs = hints.command("logs")
+        raise EngineError(f"asked the sidecar for {applied}, it does {dict(before.specs)}: see {logs}")
     return before
 
 

@@ -26,6 +26,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound, Nu
 from docker.models.containers import Container
 from requests.exceptions import RequestException
 
+from socketlab import hints
 from socketlab.describe.scenario import Conversation, Engine, ServerProgram
 from socketlab.errors import EngineError, TraceError
 from socketlab.observe.words import printable
@@ -307,7 +308,8 @@ class Lab:
         found = self._lasting(service)
         if len(found) != 1:
             raise EngineError(
-                f"expected one {service} in the lab {self.project!r}, found {len(found)}: see make up"
+                f"expected one {service} in the lab {self.project!r}, found {len(found)}: "
+                f"see {hints.command('up')}"
             )
         return found[0]
 

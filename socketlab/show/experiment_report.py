@@ -8,6 +8,7 @@ from typing import Any
 
 from impairment import Direction, Spec
 
+from socketlab import hints
 from socketlab.analyse import figures
 from socketlab.analyse.bytestream import Connection, Sample
 from socketlab.analyse.crosscheck import Balance
@@ -67,7 +68,7 @@ def _seed(experiment: Experiment, network: Network | None) -> list[str]:
     specs = network.specs if network is not None else {}
     found = {way: re.search(r"\bseed ([0-9]+)", specs.get(way, "")) for way in ways}
     netem = ", ".join(f"{match[1]} {ways[way]}" for way, match in found.items() if match)
-    words = [f"SEED={experiment.seed}"] if experiment.seed is not None else []
+    words = [hints.option("seed", experiment.seed)] if experiment.seed is not None else []
     words += [f"netem's {netem}"] if netem else []
     return [f"seed: {'; '.join(words)}"] if words else []
 
@@ -108,7 +109,8 @@ def _stretch(messages: Sequence[Any], of: int, drawn: list[str]) -> list[str]:
     if not drawn or len(messages) == of:
         return drawn
     first, last = messages[0].number, messages[-1].number
-    return [*drawn, f"   Shown: {first} to {last} of {of:,}; --timeline all shows each."]
+    each = hints.option("timeline", "all")
+    return [*drawn, f"   Shown: {first} to {last} of {of:,}; {each} shows each."]
 
 
 def _udp(result: UdpResult, terminal: Terminal) -> list[list[str]]:
@@ -465,7 +467,8 @@ def comparison(udp: UdpResult, tcp: TcpResult, terminal: Terminal) -> str:
     middle = max(26, *(len(value) for _name, value, _tcp_value in rows))
     table = [terminal.paint(f"{'':{left}}  {'UDP':<{middle}}  TCP", Colour.STRONG)]
     table += [f"{name:<{left}}  {value:<{middle}}  {other}" for name, value, other in rows]
-    network = lessons.network(udp.experiment)
+    same = lessons.network(udp.experiment)
+    alone = " and ".join(hints.command(name, **same) for name in ("lossy-udp", "lossy-tcp"))
     parts = [
         heading(udp.experiment, udp.network, terminal),
         table,
@@ -473,7 +476,7 @@ def comparison(udp: UdpResult, tcp: TcpResult, terminal: Terminal) -> str:
         + _faults(connection.faults, connection.count(Fate.UNMEASURED), terminal),
         [
             f"Learn  {lessons.of_both(udp, tcp)}",
-            f"Try    make lossy-udp {network}, and make lossy-tcp {network}: the ways of the messages",
+            f"Try    {alone}: the ways of the messages",
         ],
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from impairment import Directions
 
+from socketlab import hints
 from socketlab.analyse import figures
 from socketlab.analyse.fates import Fate
 from socketlab.analyse.result import Result, TcpResult, UdpResult, stop_and_wait
@@ -16,23 +17,23 @@ def of(result: Result) -> tuple[str, str]:
     if result.exit_code:
         return (
             "a measurement that broke shows nothing, not even a loss",
-            "the same again; if it breaks again: make doctor, make logs",
+            f"the same again; if it breaks again: make doctor, {hints.command('logs')}",
         )
     return _of_udp(result) if isinstance(result, UdpResult) else _of_tcp(result)
 
 
-def network(experiment: Experiment) -> str:
-    """Return the variables of make that impair the network in the same way again."""
-    impairment, words = experiment.impairment, []
+def network(experiment: Experiment) -> dict[str, object]:
+    """Return the options of a command that impair the network in the same way again."""
+    impairment, options = experiment.impairment, dict[str, object]()
     spec = impairment.spec if experiment.seed is None else replace(impairment.spec, seed=None)
     if str(spec) != netem_words(Wishes()):
         # To make, a NETEM that is empty is none.
-        words.append(f"NETEM='{spec}'" if str(spec) else "LOSS=0 DELAY=0")
+        options = {"netem": spec} if str(spec) else {"loss": 0, "delay": 0}
     if impairment.directions is not Directions.BOTH:
-        words.append(f"DIRECTION={impairment.directions}")
+        options["direction"] = impairment.directions
     if experiment.seed is not None:
-        words.append(f"SEED={experiment.seed}")
-    return " ".join(words)
+        options["seed"] = experiment.seed
+    return options
 
 
 def _of_udp(result: UdpResult) -> tuple[str, str]:
@@ -42,31 +43,32 @@ def _of_udp(result: UdpResult) -> tuple[str, str]:
     if stop_and_wait(result.experiment):
         return (
             "who waits for each answer sees no disorder, and pays a time-out for each loss",
-            f"make lossy-udp {network(result.experiment)}: the same losses, and no waiting",
+            f"{hints.command('lossy-udp', **network(result.experiment))}: the same losses, and no waiting",
         )
     if not lost and not late:
         return (
             "an unimpaired network hides what UDP is: nothing promises that this happens again",
-            "make lossy-udp LOSS=10",
+            hints.command("lossy-udp", loss=10),
         )
     if not answered:
         return (
             "UDP's sendto() succeeds though nobody ever gets the datagram: to send is not to deliver",
-            "make lossy-tcp LOSS=100: what does TCP say?",
+            f"{hints.command('lossy-tcp', loss=100)}: what does TCP say?",
         )
     if lost and late:
+        over_tcp = hints.command("lossy-tcp", **network(result.experiment))
         return (
             "UDP loses and reorders, and tells neither end; only numbers in the messages show it",
-            f"make lossy-tcp {network(result.experiment)}: the same network, and who repairs it",
+            f"{over_tcp}: the same network, and who repairs it",
         )
     if lost:
         return (
             "a message without an answer was lost going or coming back: the client cannot tell",
-            "make lossy-udp DIRECTION=ingress, then egress: the client sees the same",
+            f"{hints.command('lossy-udp', direction='ingress')}, then egress: the client sees the same",
         )
     return (
         "a datagram that overtakes another is no error to UDP: order is the program's own affair",
-        "make lossy-udp REORDER=25 DELAY=5 RATE=100: why does the disorder vanish?",
+        f"{hints.command('lossy-udp', reorder=25, delay=5, rate=100)}: why does the disorder vanish?",
     )
 
 
@@ -76,22 +78,21 @@ def _of_tcp(result: TcpResult) -> tuple[str, str]:
     if connection.completion is None:
         return (
             "TCP repairs what a network loses, not a network that loses all: in the end it gives up",
-            "make lossy-tcp LOSS=50, and LOSS=30: how much longer does it take?",
+            f"{hints.command('lossy-tcp', loss=50)}, then {hints.option('loss', 30)}: how much longer is it?",
         )
     if connection.waiting and again:
-        same = network(result.experiment)
         return (
             "the program sees no loss, no disorder, but time: lines wait behind one that is sent again",
-            f"make lossy-udp {same}: the same network without repair; then make compare",
+            f"{hints.command('lossy-udp', **network(result.experiment))}: the same network without repair",
         )
     if again:
         return (
             "a segment that is lost is sent again by the operating system: the program never knows",
-            "make lossy-tcp LOSS=20: see how the waiting grows",
+            f"{hints.command('lossy-tcp', loss=20)}: see how the waiting grows",
         )
     return (
         "nothing had to be sent again: the price of TCP was one handshake",
-        "make lossy-tcp LOSS=10",
+        hints.command("lossy-tcp", loss=10),
     )
 
 

@@ -52,5 +52,5 @@ def test_wrong_word_is_refused_before_anything_is_touched() -> None:
             cwd=ROOT,
         )
         assert done.returncode == 2
-        assert done.stderr == "socketlab: loss 'x': expected percent from 0 to 100, as in LOSS=10\n"
+        assert done.stderr == "socketlab: loss 'x': expected percent from 0 to 100, as in --loss 10\n"
         assert untouched.containers("server") == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from socketlab import cli
+from socketlab import cli, hints
 from socketlab.run.checkout import ROOT
 from tests import cleanliness, stages
 
@@ -133,11 +133,11 @@ EXPERIMENTS = pytest.mark.parametrize("command", ["lossy-udp", "lossy-tcp", "com
     ("arguments", "complaint"),
     [
         pytest.param(
-            ["--loss", "lots"], "loss 'lots': expected percent from 0 to 100, as in LOSS=10", id="loss"
+            ["--loss", "lots"], "loss 'lots': expected percent from 0 to 100, as in --loss 10", id="loss"
         ),
         pytest.param(["--count", "ten"], "count 'ten': expected a number of messages", id="count"),
         pytest.param(["--netem", "loss"], "netem: 'loss': expected a probability", id="netem"),
-        pytest.param(["--netem", "delay 5ms", "--delay", "5"], "expected either NETEM", id="both"),
+        pytest.param(["--netem", "delay 5ms", "--delay", "5"], "expected either netem", id="both"),
         pytest.param(
             ["--engine", "steam"], "engine 'steam': expected one of auto, kernel, userspace", id="engine"
         ),
@@ -196,4 +196,5 @@ def test_make_variables_become_options_whatever_is_in_them(variables: list[str],
         cwd=ROOT, capture_output=True, text=True, check=True, timeout=30,
         env={"PATH": os.environ["PATH"]},
     )  # fmt: skip
-    assert " ".join(shown.stdout.splitlines()[-1].split()) == f".venv/bin/socketlab compare {words}".strip()
+    started = f"{hints.STARTED_BY}=make .venv/bin/socketlab compare"
+    assert " ".join(shown.stdout.splitlines()[-1].split()) == f"{started} {words}".strip()

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from impairment import Counters
 
+from socketlab import hints
 from socketlab.analyse import result
 from socketlab.analyse.messages import story
 from socketlab.analyse.result import TcpResult, UdpResult
@@ -23,6 +24,12 @@ from tests.unit import test_experiment_stream_over_tcp as over_tcp
 from tests.unit.runs import FIVE, Run, Sent
 
 PLAIN = Terminal(80)
+
+
+@pytest.fixture(autouse=True)
+def by_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hints are those that make's users read."""
+    monkeypatch.setenv(hints.STARTED_BY, "make")
 
 
 def udp(run: Run = FIVE, **changes: object) -> UdpResult:
@@ -78,7 +85,7 @@ def test_seed_that_repeats_a_run_is_shown_with_those_that_netem_had() -> None:
 )  # fmt: skip
 def test_hint_repeats_the_network(typed: dict[str, str], again: str) -> None:
     experiment = wishes.experiment(Protocol.UDP, Wishes(**typed))
-    assert lessons.network(experiment) == again
+    assert hints.command("lossy-tcp", **lessons.network(experiment)) == f"make lossy-tcp {again}"
     words = {name.lower(): value for name, _equals, value in (
         word.partition("=") for word in shlex.split(again))}  # fmt: skip
     assert wishes.experiment(Protocol.UDP, Wishes(**words)).impairment == experiment.impairment
@@ -136,7 +143,7 @@ def test_everything_answered_is_a_sane_table() -> None:
     run = Run({n: Sent(10 * n, (10 * n,), (10 * n,)) for n in range(1, 21)}, spec="seed 1")
     text = "\n".join(shown(udp(run), None))
     assert "through: a network that nothing is done to" in text
-    assert "make lossy-udp LOSS=10" in text
+    assert f"Try    {hints.command('lossy-udp', loss=10)}" in text
 
 
 def test_numbers_in_a_row_are_a_range_and_too_many_are_counted() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from impairment import Direction, Directions, parse
 
+from socketlab import hints
 from socketlab.describe.scenario import Engine, Program, Protocol, longest_delay_s
 from socketlab.describe.wishes import Wishes, experiment, netem_words
 from socketlab.errors import ScenarioError
@@ -104,26 +105,27 @@ def test_seed_in_netem_is_kept(direction: str) -> None:
         (
             {"delay": "0", "reorder": "5"},
             (
-                "reorder '5': expected a DELAY too, as in DELAY=50 REORDER=25: "
+                "reorder '5': expected a delay too, as in DELAY=50 REORDER=25: "
                 "where nothing waits, nothing can be overtaken"
             ),
         ),
         (
             {"netem": "loss 5%", "loss": "5"},
             (
-                "netem 'loss 5%': expected either NETEM, which says all, or LOSS, got both: "
-                "put it into NETEM, as in NETEM='delay 50ms loss 10%'"
+                "netem 'loss 5%': expected either netem, which says all, or loss, got both: "
+                "put it into netem, as in NETEM='delay 50ms loss 10%'"
             ),
         ),
         (
             {"netem": "loss 5% seed 3", "seed": "4"},
-            "seed '4': expected one seed, got another in NETEM: leave one out",
+            "seed '4': expected one seed, got another in netem: leave one out",
         ),
     ],
 )
 def test_wrong_word_is_refused_with_what_was_expected_and_an_example(
-    typed: dict[str, str], said: str
+    typed: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(hints.STARTED_BY, "make")
     with pytest.raises(ScenarioError) as refused:
         experiment(Protocol.UDP, Wishes(**typed))
     assert str(refused.value) == said

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from socketlab import hints
 from socketlab.errors import ScenarioError
 
 LARGEST = 24 * 2**20  # bytes; a run makes less than one
@@ -161,8 +162,9 @@ def document(told: Any, name: str) -> Document:
         ScenarioError: it is none that this version understands.
     """
     if not isinstance(told, dict) or told.get("kind") != "lecture":
+        written_by = hints.command("lecture", json="lecture.json")
         raise ScenarioError(
-            f"{name}: expected the run of a lecture ('kind': 'lecture'), as make lecture JSON=... writes it"
+            f"{name}: expected the run of a lecture ('kind': 'lecture'), as {written_by} writes it"
         )
     if told.get("version") != 1 or isinstance(told.get("version"), bool):
         version = _brief(repr(told.get("version")))

@@ -1,0 +1,65 @@
+"""Commands that a message suggests, in the words in which its reader types them.
+
+The Makefile tells this program that make has started it: then a hint is a make command. Else it is a command
+of this program, called as this one was, for the same project.
+"""
+
+import os
+import shlex
+import shutil
+import sys
+from itertools import takewhile
+from pathlib import Path
+
+STARTED_BY = "SOCKETLAB_STARTED_BY"
+TARGETS = {"client-udp": "client udp", "client-tcp": "client tcp"}  # where the two names differ
+
+
+def command(target: str, **options: object) -> str:
+    """Return the command of a make target with these options: "make lossy-tcp SEED=1".
+
+    Args:
+        target: of the Makefile.
+        options: by the names that they have in this program: seed=1. A project is none that make takes: with
+            it the command is always one of this program.
+    """
+    if _by_make() and "project" not in options:
+        return " ".join(["make", target, *(_variable(*each) for each in options.items())])
+    if project := _project():
+        options.setdefault("project", project)
+    words = [_program(), TARGETS.get(target, target)]
+    return " ".join([*words, *(_flag(*each) for each in options.items())])
+
+
+def option(name: str, value: object) -> str:
+    """Return an option: "LOSS=30" for make, else "--loss 30"."""
+    return _variable(name, value) if _by_make() else _flag(name, value)
+
+
+def _variable(name: str, value: object) -> str:
+    return f"{name.upper()}={shlex.quote(str(value))}"
+
+
+def _flag(name: str, value: object) -> str:
+    return f"--{name} {shlex.quote(str(value))}"
+
+
+def _by_make() -> bool:
+    return os.environ.get(STARTED_BY) == "make"
+
+
+def _project() -> str:
+    """Return the project of this program's own command line."""
+    words = iter(sys.argv[1:])
+    for word in takewhile("--".__ne__, words):
+        name, equals, value = word.partition("=")
+        if name == "--project":
+            return value if equals else next(words, "")
+    return ""
+
+
+def _program() -> str:
+    path = sys.argv[0]
+    if Path(path).name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m socketlab"
+    return "socketlab" if path == shutil.which("socketlab") else shlex.quote(path)
