@@ -58,6 +58,9 @@ def line_in_upper_case_out(stage: Stage, note: Notebook) -> None:
                 "in the packets from the server": text(answers),
             },
         )
+        note.answer(
+            f"{protocol.upper()}: on the server's: {text(asked)} left the client, {text(answers)} came back"
+        )
 
 
 def text(packets: Iterable[Packet]) -> str:

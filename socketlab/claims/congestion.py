@@ -212,6 +212,12 @@ def throughput_follows_loss(stage: Stage, note: Notebook) -> None:
         {f"median goodput at {percent} %": mbit(value) for percent, value in medians.items()},
     )
     shares = {point["loss_percent"]: point["median_bit_s"] / point["mathis_bit_s"] for point in points}
+    first = points[0]
+    note.answer(
+        f"about {mbit(first['mathis_bit_s'])} by the formula, with {first['loss_percent']} % of loss and "
+        f"{moved.rtt_s * 1e3:.0f} ms of round trip; measured on a link of {WIDE}: "
+        f"{mbit(first['median_bit_s'])}"
+    )
     note.check(
         "about as much as Mathis's formula says: segment size / round trip * sqrt(1.5 / loss)",
         all(0.4 <= share <= 1.8 for share in shares.values()),

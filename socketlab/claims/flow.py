@@ -167,6 +167,9 @@ def two_sockets(stage: Stage, note: Notebook) -> None:
                 came.digest() == sha256(whole).digest(),
                 {"sent": f"{sent:,} bytes", "read": f"{size:,} bytes", "SHA-256 of it": came.hexdigest()},
             )
+            note.answer(
+                f"it blocks, after {sent:,} bytes, which fill the buffers of both ends; no byte is lost"
+            )
         if wire is not None:
             on_the_wire(note, wire.packets(), named((stage.server.address, PORT)))
     note.figure("flow", {"samples": flow.samples, "events": flow.events})

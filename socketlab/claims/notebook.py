@@ -48,6 +48,7 @@ class Notebook:
     did: list[str] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
+    answers: list[str] = field(default_factory=list)
 
     def do(self, what: str) -> None:
         """Say what is done, in a sentence for a student."""
@@ -56,6 +57,10 @@ class Notebook:
     def check(self, statement: str, holds: bool, evidence: Mapping[str, Any]) -> None:
         """Write down whether something is as it must be, and the evidence."""
         self.checks.append(Check(statement, bool(holds), dict(evidence), len(self.did)))
+
+    def answer(self, sentence: str) -> None:
+        """Answer the claim's question, from what was measured."""
+        self.answers.append(sentence)
 
     def figure(self, name: str, data: Any) -> None:
         """Keep data for a picture or a table."""
@@ -81,6 +86,7 @@ class Finding:
     figures: Mapping[str, Any]
     took_s: float
     reason: str = ""
+    answer: str = ""
 
 
 def finding(claim: Claim, note: Notebook, begun: float, reason: str = "") -> Finding:
@@ -100,7 +106,11 @@ def finding(claim: Claim, note: Notebook, begun: float, reason: str = "") -> Fin
     else:
         outcome = Outcome.SHOWN
     took_s = time.monotonic() - begun
-    return Finding(claim, outcome, tuple(note.did), tuple(note.checks), dict(note.figures), took_s, reason)
+    # Of a claim that is refuted or unmeasured the sentence may rest on what was not so.
+    answer = "; ".join(note.answers) if outcome is Outcome.SHOWN else ""
+    return Finding(
+        claim, outcome, tuple(note.did), tuple(note.checks), dict(note.figures), took_s, reason, answer
+    )
 
 
 # What makes a claim unmeasured: the lab, or a socket call that nobody expected to fail.

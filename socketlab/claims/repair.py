@@ -133,6 +133,7 @@ def asking_again_is_enough(stage: Stage, note: Notebook) -> None:
         asked.sent_again > 0 and sum(system.sent_again for system in tcp.systems) > 0,
         {f"{name.upper()} took": price(paid) for name, paid in costs.items()},
     )
+    note.answer("; ".join(f"{name.upper()}: {price(paid)}" for name, paid in costs.items()))
 
 
 def price(paid: Mapping[str, Any]) -> str:
@@ -191,6 +192,11 @@ def hosts_repair(stage: Stage, note: Notebook) -> None:
             "datagrams that the program sent again": asked.sent_again,
             "answered": f"{asked.answered} of {COUNT}",
         },
+    )
+    note.answer(
+        "the network never; over UDP nobody; over TCP the operating systems, "
+        f"{sum(system.sent_again for system in tcp.systems)} times; over UDP with a program that asks again "
+        f"that program, {asked.sent_again} times"
     )
 
 

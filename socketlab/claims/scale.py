@@ -149,6 +149,8 @@ def serving_many(stage: Stage, note: Notebook) -> None:
         ("udp", "nor with UDP, in a loop as simple: there is no connection to be held"),
     ):
         note.check(statement, best_ms[server] < adds_up_ms / 2, told(server) | limit)
+    waits = (f"{names[server]} {best_ms[server]:.0f} ms" for server in ("lecture", "udp", "concurrent"))
+    note.answer(f"where {CLIENTS[-1]} come at once, in the best round: {', '.join(waits)}")
 
 
 @dataclass
@@ -208,6 +210,36 @@ def drop_one(stage: Stage, client_socket: RemoteSocket, line: bytes) -> int:
     return until(dropped, lambda now: now > before) - before
 
 
+def ask_nobody(note: Notebook, ending: str, client: Program, number: int) -> None:
+    """Type a line, the one of this number, at the lecture's UDP client while no server runs."""
+    client.written("Sentence: ")
+    client.type("is anybody there?\n")
+    complains = f"udp_client: line {number}: "
+    output, _errors = client.written(complains, WITHIN_S)
+    complaint = output.partition(complains)[2].partition("\r")[0]
+    note.check(
+        f"{ending}: our UDP client learns it, for it asks its system for ICMP's messages (IP_RECVERR)",
+        "Connection refused" in complaint,
+        {"udp_client.py says": complaint or "nothing"},
+    )
+
+
+def check_silence(note: Notebook, ending: str, client_socket: RemoteSocket, dropped: int) -> None:
+    """Check that a plain UDP socket has learnt nothing, though an ICMP message has come for it by now."""
+    client_socket.settimeout(0)
+    with expected(BlockingIOError, *TROUBLE) as silence:
+        client_socket.recvfrom(PIECE)
+    client_socket.settimeout(WITHIN_S)
+    note.check(
+        f"{ending}: a plain UDP socket learns nothing: its datagram is dropped, and no call fails",
+        dropped >= 1 and bool(silence) and isinstance(silence[0], BlockingIOError),
+        {
+            "datagrams that the server's kernel dropped for want of a port": dropped,
+            "recvfrom() at the client": told_error(silence[0]) if silence else "a datagram",
+        },
+    )
+
+
 def answer_over_udp(client_socket: RemoteSocket, stage: Stage, line: bytes) -> bytes:
     """Send a datagram to the server, and return the answer, if one comes."""
     answer = b""
@@ -243,7 +275,7 @@ def restarting(stage: Stage, note: Notebook) -> None:
             *(typed(program, "hello") for program in typed_at.values()),
         ]
         require(note, "all are answered", all(answers), {"answered": f"{sum(answers)} of {len(answers)}"})
-        for ending in (signal.SIGTERM, signal.SIGKILL):
+        for round_, ending in enumerate((signal.SIGTERM, signal.SIGKILL), start=1):
             own = udp_socket.getsockname()
             before = typed_at["tcp"].sockets("tcp")
 
@@ -263,14 +295,11 @@ def restarting(stage: Stage, note: Notebook) -> None:
                 },
             )
             line = f"is anybody there, after {ending.name}?\n".encode()
-            dropped = drop_one(stage, udp_socket, line)
             udp.count(b"", line)
-            udp.saw.append("nothing")
-            note.check(
-                f"{ending.name}: the UDP client is told nothing: its datagram is dropped by the system",
-                dropped >= 1,
-                {"datagrams that the server's kernel dropped for want of a port": dropped},
-            )
+            udp.saw.append("nothing; with IP_RECVERR: Connection refused")
+            dropped = drop_one(stage, udp_socket, line)
+            ask_nobody(note, ending.name, typed_at["udp"], number=2 * round_)
+            check_silence(note, ending.name, udp_socket, dropped)
             check_port_is_held(stage, note, named(address_of(tcp_socket)))
 
             note.do("the server is started again, on the same port")
@@ -311,6 +340,11 @@ def restarting(stage: Stage, note: Notebook) -> None:
                 },
             )
     note.figure("restart", {"udp": udp.figures(), "tcp": tcp.figures()})
+    note.answer(
+        "UDP: nothing of the restart; while no server runs, a plain socket gets no answer, and one that asks "
+        f"for ICMP's messages 'Connection refused' ({udp.answered} of {udp.asked} answered). TCP: its "
+        f"connection is gone, it must connect again ({tcp.connected_again} times) and repeat what it had said"
+    )
 
 
 def typed(client: Program, line: str) -> bool:

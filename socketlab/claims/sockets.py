@@ -59,6 +59,10 @@ def socket_is_the_door(stage: Stage, note: Notebook) -> None:
             {"SYN", "ACK", "FIN"} <= flags and not any(packet.payload for packet in sent),
             {"sent by the client's host": seen.all_told(sent, names)},
         )
+        note.answer(
+            f"{len(packets)}: {len(sent)} from the client's operating system, {len(packets) - len(sent)} "
+            f"from the server's; {sum(bool(packet.payload) for packet in packets) or 'none'} carries data"
+        )
 
 
 @shows("S3")
@@ -149,6 +153,10 @@ def name_and_port(stage: Stage, note: Notebook) -> None:
             "connect()": told_error(tcp_refused[0]) if tcp_refused else "no error",
             "on the wire": seen.all_told(resets, names),
         },
+    )
+    note.answer(
+        f"over TCP {len(resets)} segment with RST, over UDP {len(complaints)} ICMP message (port "
+        "unreachable), both from the server's operating system: no program has answered"
     )
 
 

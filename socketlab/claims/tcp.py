@@ -1,5 +1,6 @@
 """TCP: a welcoming socket, connections, and a byte stream each way."""
 
+import time
 from contextlib import ExitStack
 from errno import ENOTCONN, EPIPE
 from itertools import takewhile
@@ -73,6 +74,7 @@ def server_must_listen_first(stage: Stage, note: Notebook) -> None:
         code == 1 and "Connection refused" in complaint,
         {"its exit code": code, "it says": complaint.strip()},
     )
+    note.answer(f"{told_error(error) if error else 'nothing'}: the client ends, with exit code {code}")
 
     note.do(f"a socket on the server host is bound to port {PORT}, and does not listen yet")
     with stage.server.tcp() as welcoming_socket:
@@ -235,6 +237,10 @@ def systems_shake_hands(stage: Stage, note: Notebook) -> None:
         server.signal(SIGCONT)
         after = until(lambda: server.sockets("tcp"), connections)
         note.check("only now accept() returns", bool(connections(after)), {"its sockets": told(after)})
+        note.answer(
+            "yes: the server's operating system makes the connection, and even acknowledges data; the "
+            f"program meanwhile: {processes.state(meanwhile)}"
+        )
 
 
 def is_stopped(status_: str) -> bool:
@@ -312,6 +318,10 @@ def connection_sockets_share_the_port(stage: Stage, note: Notebook) -> None:
                 peers == locals_ and len(set(peers)) == len(hosts),
                 {"other ends, at the server": listed(peers), "the clients' own addresses": listed(locals_)},
             )
+    note.answer(
+        f"for {len(hosts)} clients {len(sockets)}: {len(welcoming(sockets))} welcoming socket and "
+        f"{len(connections(sockets))} connection sockets, all with port {listed(dict.fromkeys(ports))}"
+    )
     note.figure(
         "sockets",
         [
@@ -496,6 +506,10 @@ def stream_has_no_boundaries(stage: Stage, note: Notebook) -> None:
                 "received": text(*pieces),
             },
         )
+        note.answer(
+            f"that depends: here two send() took 1 recv(), and one send() took {len(pieces)}, for nothing in "
+            "the stream says where a message ends"
+        )
 
 
 @shows("T14")
@@ -587,9 +601,15 @@ def silent_client_makes_others_wait(stage: Stage, note: Notebook) -> None:
                 {"recv() at the second client": told_error(nothing[0]) if nothing else "an answer"},
             )
             note.do("the silent client goes")
+        silent_went = time.monotonic()
         second.settimeout(WITHIN_S)
         answer = answer_to(second, b"")
+        waited_s = time.monotonic() - silent_went
         require(note, "now the second client is answered", answer == line.upper(), {"answer": text(answer)})
+        note.answer(
+            f"from the lecture's server {waited_s * 1e3:.0f} ms after the silent one has gone, and not "
+            "before; from the concurrent server at once"
+        )
     with (
         stage.serve(ServerProgram.CONCURRENT) as server,
         stage.client.tcp() as silent,

@@ -145,6 +145,10 @@ def system_picks_the_port(stage: Stage, note: Notebook) -> None:
             "ip_local_port_range (sysctl)": f"{low} to {high}",
         },
     )
+    note.answer(
+        f"to {after} here: the client's system has chosen it, when the first datagram was sent; before, the "
+        f"socket had port {before}"
+    )
     note.do("type a line to the lecture's UDP client, twice on one host at the same time")
     with (
         stage.serve(ServerProgram.LECTURE_UDP),
@@ -328,8 +332,8 @@ def boundaries_are_kept(stage: Stage, note: Notebook) -> None:
         not more and answers == [(data.upper(), address) for data in sent],
         {"sent": lengths(sent), "received": lengths(data for data, sender in answers if sender == address)},
     )
-    buffer, large = 100, b"x" * 1_000
-    note.do(f"receive datagrams of 5, {len(large):,} and 4 bytes into a buffer of {buffer} bytes")
+    buffer, large = 1_000, b"x" * 2_000
+    note.do(f"receive datagrams of 5, {len(large):,} and 4 bytes into a buffer of {buffer:,} bytes")
     with stage.server.udp(PORT) as server_socket, stage.client.udp() as client_socket:
         for data in (b"first", large, b"last"):
             client_socket.sendto(data, address)
@@ -341,6 +345,10 @@ def boundaries_are_kept(stage: Stage, note: Notebook) -> None:
         {"received": lengths(data for data, _cut in pieces),
          "cut, says the kernel (MSG_TRUNC)": ["yes" if cut else "no" for _data, cut in pieces]},
     )  # fmt: skip
+    note.answer(
+        f"they are lost: of {len(large):,} bytes recvfrom() returned {len(pieces[1][0]):,}, and its next "
+        f"call returned the next datagram, of {len(pieces[2][0])}"
+    )
 
 
 def lengths(datagrams: Iterable[bytes]) -> str:

@@ -15,12 +15,14 @@ class Claim:
         section: the part of the lecture.
         says: what the lecture says, in our words.
         shown_by: what counts as evidence.
+        question: of docs/lecture.md, which the run answers from what it measures.
     """
 
     id: str
     section: str
     says: str
     shown_by: str
+    question: str = ""
 
 
 SOCKETS, APPLICATION, UDP, TCP = "Sockets", "The application", "UDP", "TCP"
@@ -32,6 +34,7 @@ CLAIMS = (
         "A socket is the door between a program and the transport layer of its operating system",
         "the program holds a descriptor that is a socket; segments that it never wrote (SYN, ACK, FIN) leave "
         "its host all the same",
+        "How many packets go over the wire?",
     ),
     Claim(
         "S2", SOCKETS,
@@ -50,6 +53,7 @@ CLAIMS = (
         "looks up services for you",
         "a wrong port is refused: by a reset over TCP, by an ICMP message over UDP; a name without a port is "
         "no address",
+        "What does the network say when the name is right and the port is wrong?",
     ),
     Claim(
         "S5", SOCKETS,
@@ -72,6 +76,7 @@ CLAIMS = (
         "The client reads a line from the keyboard, sends it, the server answers in upper case, the client "
         "shows it",
         "typed at a terminal on the client host, answered by the server, which is found by its name",
+        "On which of the two hosts does a line become upper case?",
     ),
     Claim(
         "A2", APPLICATION,
@@ -102,6 +107,7 @@ CLAIMS = (
         "U4", UDP,
         "The operating system picks the client's port when the program does not",
         "a port of the system's range; two clients have different ones",
+        "Which port does the server answer to, and who has chosen it?",
     ),
     Claim(
         "U5", UDP,
@@ -128,11 +134,13 @@ CLAIMS = (
         "Message boundaries are kept",
         "two sends are two receives of the same lengths; a datagram larger than the buffer is cut, and only "
         "that one",
+        "What happens to the other 1,000?",
     ),
     Claim(
         "T1", TCP,
         "The server must be up and listening first",
         "connect() to a port on which nobody listens is refused",
+        "You start the TCP client while no server runs. What happens?",
     ),
     Claim(
         "T2", TCP,
@@ -149,6 +157,7 @@ CLAIMS = (
         "connect() starts the handshake; SYN, SYN-ACK and ACK are sent by the operating systems, not by the "
         "programs",
         "the three on the wire, and the handshake is made even while the server program is stopped",
+        "You start it while the server's program is stopped. Does it connect?",
     ),
     Claim(
         "T5", TCP,
@@ -159,6 +168,7 @@ CLAIMS = (
         "T6", TCP,
         "The new socket has the same local port as the welcoming socket",
         "port 12000 on all of them; the client's address and port tell them apart",
+        "How many sockets does the server have, and which port does each of them have?",
     ),
     Claim(
         "T7", TCP,
@@ -179,6 +189,7 @@ CLAIMS = (
         "T10", TCP,
         "TCP is a byte stream: it has no message boundaries",
         "two sends are one receive; one send is several receives",
+        "How many calls of recv does the server need?",
     ),
     Claim(
         "T11", TCP,
@@ -189,11 +200,13 @@ CLAIMS = (
         "T12", TCP,
         "Flow control: a receiver that does not read stops the sender",
         "the advertised window goes to zero and back, and memory stays bounded",
+        "Does the sender's send fail, block, or lose bytes?",
     ),
     Claim(
         "T13", TCP,
         "Congestion control: the sender adapts to what the network can carry",
         "the congestion window falls with a loss and grows again; throughput follows loss",
+        "How fast can one TCP connection be at most, on a link of any speed?",
     ),
     Claim(
         "T14", TCP,
@@ -204,6 +217,7 @@ CLAIMS = (
         "T15", TCP,
         "The lecture's loop serves one client at a time: a silent one makes the others wait",
         "seen with the lecture's loop, and gone with the concurrent server",
+        "When does the second client get its answer?",
     ),
     Claim(
         "N1", LOOSE,
@@ -221,22 +235,26 @@ CLAIMS = (
         "Q1", QUESTIONS,
         "Does an application always need reliable transfer, or does an unreliable one suffice?",
         "a client that asks again over UDP gets every answer; what that costs, beside TCP",
+        "What did that cost, beside TCP?",
     ),
     Claim(
         "Q2", QUESTIONS,
         "How does one serve at scale?",
         "number of clients against the time to an answer, with the lecture's loop and with the concurrent "
         "server",
+        "How long does a client wait for its answer?",
     ),
     Claim(
         "Q3", QUESTIONS,
         "Stateless or stateful?",
         "what a restart of the server costs a UDP client, and a TCP client",
+        "What does a UDP client notice? And a TCP client?",
     ),
     Claim(
         "Q4", QUESTIONS,
         "Complexity at the edge: who repairs what the network breaks?",
         "the network's own counters show drops and no repair; the repairs are counted in the hosts",
+        "Who repairs, and how often?",
     ),
 )  # fmt: skip
 

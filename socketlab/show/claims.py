@@ -65,6 +65,8 @@ def of_finding(finding: Finding) -> dict[str, Any]:
         "checks": as_data(finding.checks),
         "figures": as_data(finding.figures),
         "took_s": round(finding.took_s, 3),
+        "question": claim.question,
+        "answer": finding.answer,
     }
 
 
@@ -96,6 +98,9 @@ def told(finding: Finding, terminal: Terminal) -> str:
         lines += _wrapped("do", sentence, terminal) if sentence else []
         for check in finding.checks:
             lines += _checked(check, terminal) if check.step == step else []
+    if finding.answer:
+        lines += _wrapped("Asked ", finding.claim.question, terminal)
+        lines += _wrapped("Answer", finding.answer, terminal)
     words, colour = WORDS[finding.outcome]
     verdict = f"{terminal.paint(words, colour)}  {finding.took_s:.1f} s"
     lines.append(f"{'':{INDENT}}{verdict}")

@@ -13,3 +13,4 @@ from tests.claims.told import told
 def test_claim(stage: Stage, claim: str) -> None:
     (finding,) = registry.show(stage, [BY_ID[claim]])
     assert finding.outcome is Outcome.SHOWN, told(finding)
+    assert bool(finding.answer) == bool(finding.claim.question), told(finding)

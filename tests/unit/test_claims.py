@@ -102,6 +102,17 @@ def test_checks_are_told_after_what_was_done_for_them() -> None:
     )
 
 
+def test_question_of_the_walk_through_is_answered_where_the_claim_is_shown() -> None:
+    note = noted(True)
+    note.answer("to 40000")
+    note.answer("the system chose it")
+    text = " ".join(shown.told(found(note, claim="U4"), TERMINAL).split())
+    assert f"Asked {BY_ID['U4'].question} Answer to 40000; the system chose it shown" in text
+    assert shown.of_finding(found(note, claim="U4"))["answer"] == "to 40000; the system chose it"
+    for broken in (found(noted(False)), found(note, "the engine is gone", claim="U4")):
+        assert "Answer" not in shown.told(broken, TERMINAL)
+
+
 def test_finding_is_told_in_ascii() -> None:
     text = shown.told(found(noted(True, False)), Terminal(unicode=False))
     assert "ok statement 1" in text

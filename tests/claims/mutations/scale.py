@@ -36,6 +36,12 @@ MUTATIONS = [
         spared=SCALE,
     ),
     Mutation(
+        "a network that passes no ICMP messages on",
+        frozenset({"Q3"}),
+        network=lambda stage: rules(stage, "iptables -A OUTPUT -p icmp -j DROP"),
+        spared=SCALE,
+    ),
+    Mutation(
         "a network in which the end of a connection is not heard",
         frozenset({"Q3"}),
         network=lambda stage: rules(
