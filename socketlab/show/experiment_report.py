@@ -18,7 +18,7 @@ from socketlab.analyse.figures import Delay, Figure
 from socketlab.analyse.messages import Message, copies, rate_reached
 from socketlab.analyse.result import Network, Result, TcpResult, UdpResult, stop_and_wait
 from socketlab.describe.scenario import Experiment, Protocol
-from socketlab.show import lessons, timeline
+from socketlab.show import answers, lessons, timeline
 from socketlab.show.data import as_data
 from socketlab.show.terminal import Colour, Terminal
 
@@ -86,6 +86,7 @@ def as_text(result: Result, terminal: Terminal, shown: int | None) -> str:
         parts += [_udp_timeline(result, terminal, shown), *_udp(result, terminal)]
     else:
         parts += [_tcp_timeline(result, terminal, shown), *_tcp(result, terminal)]
+    parts.append(answers.lines(result, terminal))
     learnt, next_one = lessons.of(result)
     parts.append([f"Learn  {learnt}", f"Try    {next_one}"])
     return "\n\n".join("\n".join(part) for part in parts if part)

@@ -46,10 +46,7 @@ def _of_udp(result: UdpResult) -> tuple[str, str]:
             f"{hints.command('lossy-udp', **network(result.experiment))}: the same losses, and no waiting",
         )
     if not lost and not late:
-        return (
-            "an unimpaired network hides what UDP is: nothing promises that this happens again",
-            hints.command("lossy-udp", loss=10),
-        )
+        return _of_udp_in_order(result)
     if not answered:
         return (
             "UDP's sendto() succeeds though nobody ever gets the datagram: to send is not to deliver",
@@ -68,7 +65,20 @@ def _of_udp(result: UdpResult) -> tuple[str, str]:
         )
     return (
         "a datagram that overtakes another is no error to UDP: order is the program's own affair",
-        f"{hints.command('lossy-udp', reorder=25, delay=5, rate=100)}: why does the disorder vanish?",
+        f"{hints.command('lossy-udp', loss=0, reorder=50, delay=5, rate=20)}: why does the disorder vanish?",
+    )
+
+
+def _of_udp_in_order(result: UdpResult) -> tuple[str, str]:
+    if result.experiment.impairment.spec.reorder:
+        gap_ms = 1000 / result.experiment.stream.rate
+        return (
+            f"only what waits for longer than the {gap_ms:.3g} ms until the next one leaves is overtaken",
+            f"{hints.command('lossy-udp', loss=0, reorder=50, delay=5)}: why at the client alone?",
+        )
+    return (
+        "an unimpaired network hides what UDP is: nothing promises that this happens again",
+        hints.command("lossy-udp", loss=10),
     )
 
 

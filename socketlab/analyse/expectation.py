@@ -1,0 +1,79 @@
+"""Analyse: how many messages an experiment is expected to answer, before it runs."""
+
+import math
+from dataclasses import dataclass
+
+from impairment import Direction
+
+from socketlab.analyse import asked
+from socketlab.analyse.intervals import CONFIDENCE
+from socketlab.describe.scenario import Experiment
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """How many of some messages are answered.
+
+    Attributes:
+        of: messages.
+        going, back: chance that a message reaches the server, and that its answer reaches the client.
+        independent: one message's fate says nothing about the next one's: only then is there a range.
+    """
+
+    of: int
+    going: float
+    back: float
+    independent: bool
+
+    @property
+    def mean(self) -> float:
+        """The mean of many runs."""
+        return self.of * self.going * self.back
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """The least and the most answers that 99.9 % of all runs have."""
+        return binomial_range(self.of, self.going * self.back)
+
+
+def of_answers(experiment: Experiment) -> Expectation | None:
+    """Return how many datagrams are expected to be answered; None: copies of them make that hard to say."""
+    chances, independent = [], True
+    for direction in (Direction.INGRESS, Direction.EGRESS):
+        spec = experiment.impairment.of(direction)
+        if spec is None:
+            chances.append(1.0)
+            continue
+        if spec.duplicate:
+            return None
+        share = asked.loss(spec)
+        chances.append(1 - share.expected)
+        independent = independent and share.independent
+    return Expectation(experiment.stream.count, *chances, independent)
+
+
+def binomial_range(trials: int, chance: float, confidence: float = CONFIDENCE) -> tuple[int, int]:
+    """Return the least and the most successes that runs of independent trials have.
+
+    Fewer come, and more come, in at most half of the remaining share of all runs each.
+
+    Args:
+        trials: of a run.
+        chance: of success, from 0 to 1.
+        confidence: share of the runs that lie in the range, or more of them.
+    """
+    tail = (1 - confidence) / 2
+
+    def least(chance: float) -> int:
+        """Return the least number that fewer successes than a tail's share of all runs stay below."""
+        if chance in {0.0, 1.0}:
+            return round(trials * chance)
+        below = 0.0
+        for number in range(trials + 1):
+            ways = math.lgamma(trials + 1) - math.lgamma(number + 1) - math.lgamma(trials - number + 1)
+            below += math.exp(ways + number * math.log(chance) + (trials - number) * math.log1p(-chance))
+            if below > tail:
+                return number
+        return trials
+
+    return least(chance), trials - least(1 - chance)
