@@ -49,7 +49,8 @@ def of_answers(experiment: Experiment) -> Expectation | None:
         share = asked.loss(spec)
         chances.append(1 - share.expected)
         independent = independent and share.independent
-    return Expectation(experiment.stream.count, *chances, independent)
+    going, back = chances
+    return Expectation(experiment.stream.count, going, back, independent)
 
 
 def binomial_range(trials: int, chance: float, confidence: float = CONFIDENCE) -> tuple[int, int]:
