@@ -10,6 +10,8 @@ import errno
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
@@ -63,8 +65,62 @@ def explain(error: OSError, what: str) -> str:
     return f"cannot {what}: {reason}" + (f" ({remedy})" if remedy else "")
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)  # each ends the program
+AGAIN_S = 0.02
+TRIES = 25
+
+
+def ignore(_signum: int, _frame: FrameType | None) -> None:
+    """Do nothing. Unlike SIG_IGN, this is not inherited by the programs that we start."""
+
+
+def ignore_signals() -> None:
+    """Let no further signal cut short what the first one, or the program's own end, has begun."""
+    for signum in SIGNALS:
+        signal.signal(signum, ignore)
+
+
 def _stop(signum: int, _frame: FrameType | None) -> NoReturn:
+    ignore_signals()
     raise SystemExit(Exit(128 + signum))
+
+
+def _insist(reader: int) -> None:
+    """Send each signal again until its handler has run, and has put `ignore` in its place.
+
+    Python runs a handler between two steps of the program. So it would notice a signal that comes after the
+    last step before a blocking call when the call returns: with the next datagram, or never. Sent again, the
+    signal interrupts the call.
+
+    Args:
+        reader: the pipe on which the number of each signal arrives (`signal.set_wakeup_fd`).
+    """
+    while came := os.read(reader, 1):
+        signum, tries = came[0], 0
+        time.sleep(AGAIN_S)
+        while signal.getsignal(signum) is not ignore:
+            # Where the last one has not come yet, the program holds signals off, or has had no processor.
+            if signum not in signal.sigpending():
+                if tries == TRIES:  # in a call that no signal interrupts: DNS, where the server is silent
+                    os._exit(128 + signum)
+                os.kill(os.getpid(), signum)
+                tries += 1
+            time.sleep(AGAIN_S)
+
+
+def _handle_signals() -> None:
+    """Have SIGINT and SIGTERM end the program by `SystemExit`, whatever it does when they come."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    # The thread inherits what is blocked here: signals interrupt the main thread alone.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    with suppress(RuntimeError):  # no thread to be had: a signal may be noticed late
+        threading.Thread(target=_insist, args=(reader,), daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    # As process 1 of a container a program without a handler would not even notice SIGTERM.
+    for signum in SIGNALS:
+        signal.signal(signum, _stop)
 
 
 def run(main: Callable[[], int]) -> NoReturn:
@@ -77,9 +133,7 @@ def run(main: Callable[[], int]) -> NoReturn:
             # Started with this one closed: its number would go to the first socket, and the log to a client.
             # Read-only, so that writing to it fails as it should.
             os.open(os.devnull, os.O_RDONLY)
-    # As process 1 of a container a program without a handler would not even notice SIGTERM.
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
+    _handle_signals()
     try:
         code = main()
     except Failure as failure:
@@ -88,6 +142,8 @@ def run(main: Callable[[], int]) -> NoReturn:
     except OSError as error:  # none that the program has words for
         complain(f"{program}: {explain(error, 'go on')}")
         code = Exit.FAILED
+    finally:
+        ignore_signals()
     raise SystemExit(code)
 
 

@@ -39,7 +39,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from lab.failures import Exit, Failure, run
+from lab.failures import Exit, Failure, ignore, run
 
 NO_ADDRESS = [name for name in dir(socket) if name.startswith("EAI_")]  # what getaddrinfo() fails with
 MODULES = {"os": os, "socket": socket, "time": time}
@@ -292,12 +292,12 @@ def asked(line: bytes) -> Mapping[str, Any]:
 
 def main() -> int:
     """Do as we are told until the input ends."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    # Ctrl-C is for whoever operates us. Not SIG_IGN, which our programs would inherit.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGINT, ignore)  # Ctrl-C is for whoever operates us
     try:
         for line in sys.stdin.buffer:
             threading.Thread(target=answer, args=(asked(line),), daemon=True).start()
+    except SystemExit:
+        pass  # SIGTERM
     finally:
         reset()
     return Exit.OK

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -20,7 +21,12 @@ def signal_handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(sys, "argv", ["/some/where/tcp_client.py"])
     before = {signum: signal.signal(signum, not_handled) for signum in (signal.SIGINT, signal.SIGTERM)}
+    threads = set(threading.enumerate())
     yield
+    if (pipe := signal.set_wakeup_fd(-1)) >= 0:
+        os.close(pipe)  # the end of the thread that waits for signals
+    for thread in set(threading.enumerate()) - threads:
+        thread.join()
     for signum, handler in before.items():
         signal.signal(signum, handler)
 
