@@ -3,7 +3,7 @@
 
     capture show [OPTION ...]     a line a packet
     capture pcap [OPTION ...]     the packets themselves, to standard output, in a form that Wireshark opens
-    capture record FILE [OPTION ...]     for a program: to a file, and with a word when a mark is in it
+    capture record FILE INTERFACE [OPTION ...]     for a program: to a file, complete whenever it asks
     capture remote                to be operated from outside (lab.remote), as the hosts of a stage are
 
 Options and filter are tcpdump's own: `capture show -i lo udp port 53`. Without `-i` it is eth0. With
@@ -19,6 +19,7 @@ import ctypes
 import fcntl
 import os
 import re
+import secrets
 import signal
 import struct
 import subprocess
@@ -28,9 +29,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from socket import AF_INET, AF_PACKET, SOCK_DGRAM, SOCK_RAW, SOL_SOCKET, inet_aton, socket
+from types import FrameType
 from typing import IO
 
-from lab.failures import Exit, Failure, complain, run
+import inside
+from lab.failures import SIGNALS, Exit, Failure, complain, explain, ignore_signals, run
 from lab.options import Parser, whole_number
 
 # -n: no names, for which it would ask DNS, and capture its own questions.
@@ -46,9 +50,11 @@ MB = 1_000_000
 SLOTS = ("-s", "65600", "-B", "32768")
 PIPE_SIZE = 1 << 20  # bytes that tcpdump may be ahead of us; as much as Linux gives to everybody
 FILE_HEADER = 24
-# A frame with this and a word behind it is a mark, made by whoever records: all that came before it is there.
-MARK = b"socketlab capture mark "
-WORD = 16  # letters
+TOKEN = 32  # bytes
+# To the address of PAUSE frames, which no bridge passes on (IEEE 802.1Q, 8.6.3); of a type for experiments.
+MARK_HEADER = bytes.fromhex("0180c2000001 000000000000 88b5")
+NOBODY = ("127.0.0.1", 9)  # discard
+SO_NO_CHECK, SO_MARK = 11, 36  # <asm-generic/socket.h>
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 RECORD = struct.Struct("=IIII")  # seconds, nanoseconds, bytes that follow, bytes on the wire
 
@@ -67,6 +73,7 @@ def parser() -> Parser:
         command = commands.add_parser(name, help=words, prefix_chars="\0", add_help=False)
         if name == "record":
             command.add_argument("file", metavar="FILE", type=Path)
+            command.add_argument("interface", metavar="INTERFACE")
         command.add_argument("options", nargs="*", metavar="OPTION", help="tcpdump's own options and filter")
     return top
 
@@ -95,12 +102,18 @@ def pcap(options: list[str], limit: int) -> int:
         [*TCPDUMP, *INTERFACE, NANOSECONDS, *TO_STDOUT, *options],
         stdout=subprocess.PIPE,
         process_group=0,  # Ctrl-C is for us to pass on
+        preexec_fn=end_with_parent,  # noqa: PLW1509 - see there
     ) as tcpdump:
         assert tcpdump.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            # It then writes what it has, and ends; we write that, and end with it.
-            signal.signal(signum, lambda _signum, _frame: tcpdump.terminate())
         try:
+
+            def end(_signum: int, _frame: FrameType | None) -> None:
+                # It then writes what it has, and ends; we write that, and end with it.
+                ignore_signals()
+                tcpdump.terminate()
+
+            for signum in SIGNALS:
+                signal.signal(signum, end)
             for record in whole_records(tcpdump.stdout, limit):
                 sys.stdout.buffer.write(record)
                 sys.stdout.buffer.flush()
@@ -114,49 +127,102 @@ def pcap(options: list[str], limit: int) -> int:
     return Exit.OK if tcpdump.returncode in {0, -signal.SIGTERM} else Exit.FAILED
 
 
-def record(file: Path, options: list[str], limit: int) -> int:
+class Marker:
+    """Sends marks through an interface, and recognises them: all that came before one has been captured.
+
+    No program can hide a frame by making it look like a mark: a mark is a secret until it is captured, and
+    then a copy of it is a frame like any other.
+
+    Args:
+        interface: a network interface, or the log of packets behind an impairment (see inside.py).
+    """
+
+    def __init__(self, interface: str) -> None:
+        if interface == inside.DEVICE:
+            self._socket = socket(AF_INET, SOCK_DGRAM)
+            self._socket.setsockopt(SOL_SOCKET, SO_MARK, inside.MARKED)
+            self._socket.setsockopt(SOL_SOCKET, SO_NO_CHECK, 1)
+            self._socket.bind((NOBODY[0], 0))
+        else:
+            self._socket = socket(AF_PACKET, SOCK_RAW)
+        self._interface = interface
+        self._expected = b""
+
+    def send(self) -> None:
+        """Send a mark; the one before it has been recognised."""
+        token = secrets.token_bytes(TOKEN)
+        if self._interface == inside.DEVICE:
+            source = self._socket.getsockname()
+            addresses = inet_aton(source[0]) + inet_aton(NOBODY[0])
+            self._expected = addresses + struct.pack("!HHHH", source[1], NOBODY[1], 8 + TOKEN, 0) + token
+            with suppress(PermissionError):  # so it is said that the packet was dropped, when it was logged
+                self._socket.sendto(token, NOBODY)
+        else:
+            self._expected = MARK_HEADER + token
+            self._socket.sendto(self._expected, (self._interface, 0))
+
+    def recognises(self, frame: bytes) -> bool:
+        """Tell whether a captured frame is the mark that was sent last; it is so only once."""
+        # The log puts a header of its own first, and IP's has a number that is the system's choice.
+        end = frame[-len(self._expected) :] if self._interface == inside.DEVICE else frame
+        if not self._expected or end != self._expected:
+            return False
+        self._expected = b""
+        return True
+
+
+def record(file: Path, interface: str, options: list[str], limit: int) -> int:
     """Write a capture to a file, and on standard output what a program has to know of it.
 
-    "listening": what comes from now on is captured. "SIZE mark WORD": the mark has come, and the packets
-    before it are all in the file, up to this size; then "N dropped WORD": so many did not get there.
+    "listening": what comes from now on is captured. For the Nth byte on standard input "SIZE complete N": the
+    packets up to now are all in the file, up to this size; then "D dropped N": so many did not get there.
     """
-    mark = ""
+    marker = Marker(interface)
+    number = 0
 
-    def listen(complaints: IO[bytes]) -> None:
-        for line in complaints:
+    def listen() -> None:
+        for line in tcpdump.stderr or ():
             if b"listening on" in line:
                 say("listening")
             elif dropped := re.search(rb"(\d+) packets? dropped by kernel", line):
-                say(f"{int(dropped[1])} dropped {mark}")
+                say(f"{int(dropped[1])} dropped {number}")
             elif not re.match(rb"\d+ packets? ", line):
                 complain(line.decode(errors="replace").strip())
 
+    def mark() -> None:
+        # Not by sys.stdin, whose lock a thread must not hold when the program ends.
+        while os.read(0, 1):
+            try:
+                marker.send()
+            except OSError as error:
+                complain(f"capture: {explain(error, f'send a mark through {interface}')}")
+
+    listener = threading.Thread(target=listen)
     with (
         file.open("wb", buffering=0) as captured,
         subprocess.Popen(
-            [*TCPDUMP, *INTERFACE, *TO_STDOUT, *SLOTS, *options],
+            [*TCPDUMP, "-i", interface, *TO_STDOUT, *SLOTS, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # Whoever kills us gives us no time to end it: else it would hold on to what it listens to.
-            preexec_fn=end_with_parent,  # noqa: PLW1509 - a system call, and no thread has been started yet
+            preexec_fn=end_with_parent,  # noqa: PLW1509 - see there
         ) as tcpdump,
     ):
-        assert tcpdump.stdout is not None and tcpdump.stderr is not None  # noqa: S101, PT018 - they are pipes
-        widen(tcpdump.stdout)
-        listener = threading.Thread(target=listen, args=(tcpdump.stderr,))
-        listener.start()
         try:
+            assert tcpdump.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
+            widen(tcpdump.stdout)
+            listener.start()
+            threading.Thread(target=mark, daemon=True).start()
             for piece in whole_records(tcpdump.stdout, limit):
-                _before, marked, word = piece.partition(MARK)
-                if not marked:
+                if not marker.recognises(piece[RECORD.size :]):
                     captured.write(piece)
                     continue
-                mark = word[:WORD].decode("ascii")
-                say(f"{captured.tell()} mark {mark}")
+                number += 1
+                say(f"{captured.tell()} complete {number}")
                 tcpdump.send_signal(signal.SIGUSR1)  # it says how many packets were dropped
         finally:
             tcpdump.kill()
-            listener.join()
+            if listener.is_alive():
+                listener.join()
     return Exit.FAILED  # nobody ends it but by a signal
 
 
@@ -171,7 +237,10 @@ def widen(pipe: IO[bytes]) -> None:
 
 
 def end_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends."""
+    """Have the kernel kill this process when its parent ends: else it would hold on to what it listens to.
+
+    A system call, and safe beside the thread that waits for signals, which holds no lock.
+    """
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -191,7 +260,7 @@ def main() -> int:
         os.execvp(TCPDUMP[0], [*TCPDUMP, *INTERFACE, "-l", *arguments.options])  # noqa: S606 - as above
     limit_mb = whole.from_environment("CAPTURE_LIMIT_MB", whole_number(1, 10_000, "megabytes"), 64)
     if arguments.command == "record":
-        return record(arguments.file, arguments.options, limit_mb * MB)
+        return record(arguments.file, arguments.interface, arguments.options, limit_mb * MB)
     if sys.stdout.isatty():
         complain("capture: expected a file or a pipe to write packets to, this is a terminal: capture show")
         return Exit.USAGE

@@ -27,23 +27,25 @@ from lab.failures import Exit, Failure, run
 from lab.guard import Guard, Taken
 
 GROUP = 12_003
+DEVICE = f"nflog:{GROUP}"  # as tcpdump names the log
 # Marks of packets that the impairment sends: they have been through it, or are its probes (netem/rules.py).
 SENT, PROBE = 0x6E650001, 0x6E650002
-MARKED = 0x6E650003  # ours: the recorder's mark, see capture.py
+MARKED = 0x6E650003  # of the recorder's own, see capture.py: it is logged, and goes nowhere
 # Threshold: each packet is handed over at once; else the kernel collects them, for up to a second.
 LOG = f"-j NFLOG --nflog-group {GROUP} --nflog-threshold 1"
 TABLES = {
     "raw": (
         "-A OUTPUT -o eth0 -j capture-sent",
+        f"-A OUTPUT -o lo -m mark --mark {MARKED:#x} -j capture-sent",
         f"-A capture-sent -m mark --mark {SENT:#x} -j RETURN",
         f"-A capture-sent -m mark --mark {PROBE:#x} -j RETURN",
         f"-A capture-sent {LOG}",
+        "-A capture-sent -o lo -j DROP",
     ),
     "mangle": (
         "-A INPUT -i eth0 -j capture-received",
         # A copy of a packet on its way in, which the impairment cannot make arrive from outside.
         f"-A INPUT -i lo -m mark --mark {SENT:#x} -j capture-received",
-        f"-A INPUT -i lo -m mark --mark {MARKED:#x} -j capture-received",
         f"-A capture-received {LOG}",
     ),
 }

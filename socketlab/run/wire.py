@@ -1,36 +1,27 @@
 """Run: a capture at a host, live: recorders on a capture host that shares its network.
 
-A mark is sent through each interface when the packets up to now are wanted: a frame of a type that is for
-experiments (IEEE 802, 0x88B5), which nobody but our own recorder understands. When the recorder says that the
-mark has come, all packets before it are in its file; the mark is not. So nothing is waited for but events.
+When the packets up to now are wanted, each recorder sends a mark through its interface. When it has captured
+that, all packets before it are in its file. So nothing is waited for but events.
 """
 
 import secrets
 import signal
-from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 from socketlab.errors import EngineError, TraceError
 from socketlab.observe.packets import Packet, Reader
-from socketlab.run.remote import Host, Program, RemoteSocket
+from socketlab.run.remote import Host, Program
 
 INTERFACES = ("eth0", "lo")
 # Where it is seen what a host's programs send and receive, though the network there is impaired.
 INSIDE = "inside"
 PIECE = 1 << 20  # bytes
 
-# Linux's numbers: this program may run on another system than the hosts.
-AF_PACKET, SOCK_RAW, O_RDONLY = 17, 3, 0
-SOL_SOCKET, SO_MARK = 1, 36
+O_RDONLY = 0
 FOLDER = "/run"
 NANOSECONDS = "--time-stamp-precision=nano"
-# A destination and a source that no interface has: what we send reaches no program. The type of the frame.
-MARK_HEADER = bytes(12) + b"\x88\xb5"
-MARK = b"socketlab capture mark "  # as the recorder knows it: services/capture/capture.py
-# As the rules behind an impairment know them: services/capture/inside.py.
-INSIDE_MARK, INSIDE_DEVICE = 0x6E650003, ("-i", "nflog:12003")
-NOBODY_LISTENS = ("127.0.0.1", 9)  # discard
+INSIDE_DEVICE = "nflog:12003"  # as services/capture/inside.py names it
 
 
 @dataclass
@@ -39,17 +30,17 @@ class Recorder:
 
     Attributes:
         program: on the capture host.
-        send_mark: sends a mark through that place.
         reader: takes the file apart.
         file: on the capture host.
+        marks: how often it was asked for all up to then.
         size: of the file, as far as it was read.
         packets: those read so far.
     """
 
     program: Program
-    send_mark: Callable[[bytes], None]
     reader: Reader
     file: str
+    marks: int = 0
     size: int = 0
     packets: list[Packet] = field(default_factory=list)
 
@@ -67,17 +58,17 @@ class Recorder:
         Raises:
             TraceError: the recorder has ended, or packets came too fast for it.
         """
-        word = secrets.token_hex(8)
-        self.send_mark(MARK + word.encode())
+        self.marks += 1
         try:
-            said = self.program.wait_for(f" dropped {word}\n")
-        except EngineError as error:
+            self.program.type("\n")
+            said = self.program.wait_for(f" dropped {self.marks}\n")
+        except (EngineError, BrokenPipeError) as error:
             raise TraceError(f"{self.reader.complaint} is not complete: {error}") from error
         numbers = {what: int(number) for number, _space, what in (line.partition(" ") for line in
                    said.splitlines()) if number.isdecimal()}  # fmt: skip
-        if dropped := numbers[f"dropped {word}"]:
+        if dropped := numbers[f"dropped {self.marks}"]:
             raise TraceError(f"{self.reader.complaint} lacks {dropped} packets: they came too fast for it")
-        end = numbers[f"mark {word}"]
+        end = numbers[f"complete {self.marks}"]
         if self.size == end:
             return
         host = self.program.host
@@ -112,7 +103,7 @@ class Wire:
     def __enter__(self) -> "Wire":
         try:
             for interface in INTERFACES:
-                self._record(interface, ("-i", interface, NANOSECONDS), self._by_frame(interface))
+                self._record(interface, interface, NANOSECONDS)
             if self._inside:
                 self._begin_inside()
             for recorder in self._recorders:  # they have started side by side
@@ -150,33 +141,24 @@ class Wire:
         place = INSIDE if self._inside else INTERFACES[0]
         return [packet for packet in self.packets() if packet.interface == place]
 
-    def _record(self, interface: str, options: Sequence[str], send_mark: Callable[[bytes], None]) -> None:
-        file = f"{FOLDER}/{interface}-{secrets.token_hex(4)}"
-        program = self.tap.start("capture", "record", file, *options)
+    def _record(self, name: str, interface: str, *options: str) -> None:
+        file = f"{FOLDER}/{name}-{secrets.token_hex(4)}"
+        program = self.tap.start("capture", "record", file, interface, *options)
         self._todo.callback(self._remove, file)
         self._todo.callback(program.wait)
         self._todo.callback(program.signal, int(signal.SIGTERM))
-        self._recorders.append(Recorder(program, send_mark, Reader(self.where, interface), file))
+        self._recorders.append(Recorder(program, Reader(self.where, name), file))
 
     def _remove(self, file: str) -> None:
         with suppress(FileNotFoundError):  # where the recorder has not begun
             self.tap.function("os", "unlink", file)
-
-    def _by_frame(self, interface: str) -> Callable[[bytes], None]:
-        """Return what sends a mark through an interface."""
-        marker: RemoteSocket = self.tap.ask("socket", AF_PACKET, SOCK_RAW)
-        self._todo.callback(marker.close)
-        return lambda mark: marker.call("sendto", MARK_HEADER + mark, (interface, 0))
 
     def _begin_inside(self) -> None:
         rules = self.tap.start("python3", "inside.py", "hold")
         self._todo.callback(rules.wait)
         self._todo.callback(rules.end_input)
         rules.wait_for("ready")
-        marker = self.tap.udp()
-        self._todo.callback(marker.close)
-        marker.setsockopt(SOL_SOCKET, SO_MARK, INSIDE_MARK)
-        self._record(INSIDE, INSIDE_DEVICE, lambda mark: marker.call("sendto", mark, NOBODY_LISTENS))
+        self._record(INSIDE, INSIDE_DEVICE)
 
     def _check_inside(self) -> None:
         with self.tap.start("python3", "inside.py", "check") as check:

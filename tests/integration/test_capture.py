@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import docker
@@ -26,10 +27,11 @@ from socketlab.run import leases
 from socketlab.run.checkout import ROOT
 from socketlab.run.lab import Lab
 from socketlab.run.recording import wait_until_quiet
-from socketlab.run.remote import Host, named
+from socketlab.run.remote import PATIENCE_S, Host, RemoteSocket, named
 from socketlab.run.stage import PORT, Stage, on_docker
 from socketlab.show.pcapng import pcapng
 
+AF_PACKET, SOCK_RAW, ETH_P_ALL = 17, 3, 3  # Linux's numbers, of the hosts
 NET_ADMIN, NET_RAW = 1 << 12, 1 << 13  # <linux/capability.h>
 
 
@@ -204,6 +206,24 @@ def test_capture_is_complete_up_to_now_and_goes_on(stage: Stage) -> None:
             assert (found[-1].destination, found[-1].payload) == (named(client_address), b"HELLO %d" % number)
         assert [packet.time_ns for packet in found] == sorted(packet.time_ns for packet in found)
         assert wire.packets() == wire.packets()  # the marks are in none of them
+
+
+def test_no_program_can_hide_a_frame_as_a_mark(stage: Stage) -> None:
+    def marks(found: list[Packet]) -> list[bytes]:
+        return [packet.raw for packet in found if packet.raw[12:14] == b"\x88\xb5"]
+
+    spy: RemoteSocket = tap(stage, stage.client, inside=False).ask("socket", AF_PACKET, SOCK_RAW)
+    spy.settimeout(PATIENCE_S)
+    with spy, stage.capture(stage.client) as wire, stage.capture(stage.server) as other_end:
+        exchange(stage, b"socketlab capture mark 0123456789abcdef")
+        spy.call("bind", ("eth0", ETH_P_ALL))
+        assert len(datagrams(wire.packets())) == 2
+        mark = next(frame for frame in iter(partial(spy.recv, 2048), None) if frame[12:14] == b"\x88\xb5")
+        # A copy of a mark, byte by byte, from this very host: it is a frame like others.
+        spy.call("sendto", mark, ("eth0", 0))
+        assert marks(wire.packets()) == [mark]
+        assert marks(wire.packets()) == [mark]
+        assert marks(other_end.packets()) == []  # no other host sees a mark
 
 
 def test_nothing_of_before_or_after_is_in_a_capture(stage: Stage) -> None:
@@ -395,7 +415,7 @@ def test_by_hand_no_packets_are_written_to_a_terminal_and_wrong_words_are_refuse
 def test_by_hand_a_capture_that_is_full_ends(stage: Stage) -> None:
     host = tap(stage, stage.server, inside=False)
     environment = {"CAPTURE_LIMIT_MB": "1"}
-    with host.start("capture", "record", "/run/full", "-i", "eth0", environment=environment) as full:
+    with host.start("capture", "record", "/run/full", "eth0", environment=environment) as full:
         full.wait_for("listening")
         connection(stage, bytes(2_000_000))
         assert full.wait() == 1

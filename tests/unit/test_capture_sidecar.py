@@ -3,6 +3,7 @@
 import fcntl
 import io
 import os
+import struct
 
 import capture
 import inside
@@ -11,7 +12,7 @@ import rules
 from lab.failures import Failure
 
 from socketlab.run import wire
-from tests.unit.frames import ethernet, pcap, record
+from tests.unit.frames import ethernet, ipv4, pcap, record, udp
 
 FRAMES = [record(ethernet(bytes(size))) for size in (10, 60, 30)]
 
@@ -43,10 +44,67 @@ def test_pipe_is_as_wide_as_its_user_may_have(monkeypatch: pytest.MonkeyPatch) -
         capture.widen(pipe)
 
 
-def test_mark_is_the_same_for_who_sends_and_who_looks_for_it() -> None:
-    assert wire.MARK == capture.MARK
-    assert f"nflog:{inside.GROUP}" in wire.INSIDE_DEVICE
-    assert wire.INSIDE_MARK == inside.MARKED
+class Wire:
+    """A socket that keeps what is sent through it."""
+
+    sent: bytes
+
+    def __init__(self, *_kind: int) -> None:
+        """Be of any kind."""
+
+    def setsockopt(self, *_option: int) -> None:
+        """Take any option."""
+
+    def bind(self, _address: tuple[str, int]) -> None:
+        """Have the address that `getsockname` says."""
+
+    def getsockname(self) -> tuple[str, int]:
+        """Return it."""
+        return "127.0.0.1", 40_000
+
+    def sendto(self, frame: bytes, _address: tuple[str, int]) -> None:
+        """Keep it."""
+        Wire.sent = frame
+
+
+def behind_log_header(datagram: bytes, port: int = 40_000) -> bytes:
+    """Return a datagram as the log of packets has it."""
+    without_checksum = struct.pack("!HHHH", port, 9, 8 + len(datagram), 0) + datagram
+    return b"log header" + ipv4(17, without_checksum, "127.0.0.1", "127.0.0.1")
+
+
+def test_mark_is_recognised_once_and_nothing_else_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "socket", Wire)
+    marker = capture.Marker("eth0")
+    assert not marker.recognises(b"")
+    tried = set()
+    for _again in range(3):
+        marker.send()
+        mark = Wire.sent
+        for forged in (mark[:-1], mark + b"x", ethernet(udp(mark)), b"x" + mark[1:], *tried):
+            assert not marker.recognises(forged)
+        assert marker.recognises(mark)
+        assert not marker.recognises(mark)
+        assert not marker.recognises(b"")
+        tried.add(mark)
+    assert len({mark[14:] for mark in tried}) == 3
+    assert {len(mark[14:]) for mark in tried} == {32}
+
+
+def test_mark_in_the_log_is_a_datagram_of_its_own_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "socket", Wire)
+    marker = capture.Marker(inside.DEVICE)
+    assert not marker.recognises(b"")
+    marker.send()
+    token = Wire.sent
+    for forged in (token, behind_log_header(token, 40_001), behind_log_header(token + b"x")):
+        assert not marker.recognises(forged)
+    assert marker.recognises(behind_log_header(token))
+    assert not marker.recognises(behind_log_header(token))
+
+
+def test_log_of_packets_has_one_name_and_marks_of_its_own() -> None:
+    assert wire.INSIDE_DEVICE == inside.DEVICE
     assert len({inside.MARKED, rules.SENT, rules.PROBE}) == 3
 
 
@@ -64,18 +122,22 @@ SAVED = """*raw
 -A netem-egress -j NFQUEUE --queue-num 12000 --queue-bypass
 COMMIT""".splitlines()
 OURS = list(inside.TABLES["raw"])
+MARKED = f"-o lo -m mark --mark {inside.MARKED:#x}"
 
 
 def after(saved: list[str], ours: list[str]) -> list[str]:
-    """Return a table with our rules, the one that leads to them first."""
+    """Return a table with our rules, those that lead to them first."""
     place = next(number for number, line in enumerate(saved) if line.startswith("-A"))
-    return [*saved[:place], ":capture-sent - [0:0]", *ours[:1], *saved[place:-1], *ours[1:], "COMMIT"]
+    leading = [rule for rule in ours if rule.startswith("-A OUTPUT")]
+    others = ours[len(leading) :]
+    return [*saved[:place], ":capture-sent - [0:0]", *leading, *saved[place:-1], *others, "COMMIT"]
 
 
 def test_rules_are_put_first_and_the_impairments_are_not_named() -> None:
     text = inside.change("raw", SAVED, inside.TABLES["raw"])
-    assert text.splitlines()[:3] == [
-        "*raw", ":capture-sent - [0:0]", "-I OUTPUT -o eth0 -j capture-sent",
+    assert text.splitlines()[:4] == [
+        "*raw", ":capture-sent - [0:0]", f"-I OUTPUT {MARKED} -j capture-sent",
+        "-I OUTPUT -o eth0 -j capture-sent",
     ]  # fmt: skip
     assert "netem" not in text
 
@@ -91,7 +153,8 @@ def test_rules_of_one_that_was_killed_are_replaced_and_removed() -> None:
     assert "-X" not in text
     text = inside.change("raw", left, ())
     assert text.splitlines() == [
-        "*raw", ":capture-sent - [0:0]", "-D OUTPUT -o eth0 -j capture-sent", "-X capture-sent", "COMMIT",
+        "*raw", ":capture-sent - [0:0]", "-D OUTPUT -o eth0 -j capture-sent",
+        f"-D OUTPUT {MARKED} -j capture-sent", "-X capture-sent", "COMMIT",
     ]  # fmt: skip
     assert inside.change("raw", SAVED, ()) == ""
 
@@ -102,6 +165,7 @@ def test_check_sees_rules_that_are_gone_changed_or_behind_the_impairments() -> N
     assert "changed by another program" in (inside.problem(SAVED, wanted) or "")
     assert "changed by another program" in (inside.problem(after(SAVED, OURS[:-1]), wanted) or "")
     behind = [*after(SAVED, OURS)]
-    behind.remove(OURS[0])
-    behind.insert(behind.index("-A OUTPUT -o eth0 -j netem-egress") + 1, OURS[0])
+    impairment = "-A OUTPUT -o eth0 -j netem-egress"
+    behind.remove(impairment)
+    behind.insert(behind.index(OURS[0]), impairment)
     assert "begin it afterwards" in (inside.problem(behind, wanted) or "")

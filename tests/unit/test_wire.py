@@ -18,10 +18,6 @@ class Refusing:
         """Be the program, too."""
         return self
 
-    def ask(self, *_words: Any) -> "Refusing":
-        """Be the socket, too."""
-        return self
-
     def wait_for(self, text: str) -> str:
         """Never say it."""
         raise EngineError(f"expected {text!r}, got 'no such device'")
@@ -39,13 +35,9 @@ class Refusing:
         """Have ended."""
         self.ended.append("wait")
 
-    def close(self) -> None:
-        """Be closed."""
-        self.ended.append("close")
-
 
 def test_reason_is_told_also_where_there_is_no_file_to_remove() -> None:
     tap: Any = Refusing()
     with pytest.raises(EngineError, match="no such device"), Wire(tap, "server"):
         pytest.fail("it has begun")
-    assert {"signal", "wait", "unlink", "close"} <= set(tap.ended)
+    assert {"signal", "wait", "unlink"} <= set(tap.ended)
