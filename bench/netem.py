@@ -221,7 +221,7 @@ def measure_rate(bench: Bench, path: OnCable, spec: str, size: int, window: int)
         }
         if engine:
             counted = engine.ask(counters=True)["egress"]
-            sample["lost"] += counted["over_limit"]
+            sample["lost"] += counted["overload"]
             sample["cpu_us"] = 1e6 * watch.cpu_seconds() / counted["packets"]
     return sample
 

@@ -161,6 +161,7 @@ class _Lane:
             bytes=counted.sent_bytes + counted.backlog_bytes - base.sent_bytes,
             dropped=counted.dropped - base.dropped,
             over_limit=None,
+            overload=None,
             duplicated=None,
             corrupted=None,
             reordered=counted.requeues - base.requeues,

@@ -6,7 +6,7 @@
     netem set SPEC ...          impair otherwise, from the next packet on
     netem clear                 let the packets pass as if there were no sidecar
     netem stats                 what has been counted
-    netem health                exit code 0: packets really pass through the impairment
+    netem health                exit code 0: packets pass through the impairment, and this machine keeps up
     netem probe                 which engines work here; changes nothing
 
 SPEC is tc-netem(8)'s language: `delay 50ms 10ms loss 10% seed 42`.
@@ -76,9 +76,12 @@ def parser() -> Parser:
     set_.add_argument("spec", metavar="SPEC", nargs="+", help=SPEC_HELP)
     add_which(set_, "default: as before", "default: as before")
     command("clear", "let the packets pass as if there were no sidecar")
-    for name, text in (("show", "what is impaired, and by what"), ("stats", "what has been counted")):
-        command(name, text).add_argument("--json", action="store_true", help="as one line of JSON")
-    command("health", "check that packets really pass through the impairment")
+    show = command("show", "what is impaired, and by what")
+    stats = command("stats", "what has been counted")
+    for one in (show, stats):
+        one.add_argument("--json", action="store_true", help="as one line of JSON")
+    stats.add_argument("--verify", action="store_true", help="check first that packets pass through it")
+    command("health", "check that packets pass through the impairment, and that this machine keeps up")
     command("probe", "say which engines work here")
     return whole
 
@@ -144,6 +147,8 @@ def request(options: argparse.Namespace) -> dict[str, str]:
             words["directions"] = options.direction
         if options.traffic is not None:
             words["traffic"] = str(options.traffic)
+    if options.command == "stats" and options.verify:
+        words["verify"] = "yes"
     return words
 
 
@@ -172,8 +177,8 @@ def counted(found: dict[str, Any]) -> str:
     packets, dropped = found["packets"], found["dropped"]
     share = f" ({100 * dropped / packets:.2f} %)" if packets and dropped else ""
     words = [f"{packets:,} packets ({found['bytes']:,} bytes)", f"{dropped:,} lost{share}"]
-    named = {"over_limit": "over the limit", "duplicated": "duplicated", "corrupted": "corrupted",
-             "reordered": "sent ahead"}  # fmt: skip
+    named = {"over_limit": "over the limit", "overload": "lost to overload", "duplicated": "duplicated",
+             "corrupted": "corrupted", "reordered": "sent ahead"}  # fmt: skip
     words += [f"{found[key]:,} {name}" for key, name in named.items() if found[key] is not None]
     return ", ".join([*words, f"{found['queued']:,} waiting"])
 

@@ -22,6 +22,7 @@ from lab.guard import Guard
 from lab.journal import Journal
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+UNHEALTHY_S = 10.0  # after packets were lost to overload; a healthcheck asks twice meanwhile
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Sidecar:
         self._journal = journal
         self._epoch = 0
         self._started_ns = time.monotonic_ns()
+        self._overload, self._overloaded_s = 0, -UNHEALTHY_S  # as last noticed, and when
         self._commands = {
             "show": self._show,
             "stats": self._stats,
@@ -86,7 +88,7 @@ class Sidecar:
         """
         self.engine.apply(impairment)
         self.impairment = self._wished = impairment
-        self._epoch += 1
+        self._begin_epoch()
         self._journal.event("apply", note=describe(impairment))
 
     def _set(self, request: Request) -> Answer:
@@ -102,14 +104,37 @@ class Sidecar:
     def _clear(self, _request: Request) -> Answer:
         self.engine.clear()
         self.impairment = None
-        self._epoch += 1
+        self._begin_epoch()
         self._journal.event("clear", note="nothing is impaired")
         return self._about()
 
+    def _begin_epoch(self) -> None:
+        self._epoch += 1
+        self._overload, self._overloaded_s = 0, -UNHEALTHY_S
+
     def _health(self, _request: Request) -> Answer:
+        self._verify()
+        if self.impairment is not None:
+            self._check_overload()
+        return self._about()
+
+    def _verify(self) -> None:
         if self.impairment is not None:
             self.engine.verify()
-        return self._about()
+
+    def _check_overload(self) -> None:
+        """Fail for some time after packets were lost to overload, whoever asks, and however often.
+
+        Health is of the present; what was lost in the whole epoch the counters tell.
+        """
+        lost, now = sum(each.overload or 0 for each in self.engine.counters().values()), time.monotonic()
+        if lost > self._overload:
+            self._overload, self._overloaded_s = lost, now
+        if now - self._overloaded_s < UNHEALTHY_S:
+            raise Failure(
+                f"{lost} packets were lost to overload since the impairment was set: they come faster than "
+                "this machine can impair them; send less, or leave it less other work"
+            )
 
     def _show(self, request: Request) -> Answer:
         problem = None
@@ -119,7 +144,9 @@ class Sidecar:
             problem = str(failure)
         return self._about() | {"problem": problem}
 
-    def _stats(self, _request: Request) -> Answer:
+    def _stats(self, request: Request) -> Answer:
+        if "verify" in request:
+            self._verify()
         answer = self._about()
         for direction, counters in self.engine.counters().items():
             answer["directions"][direction] |= asdict(counters)

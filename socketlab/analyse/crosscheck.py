@@ -2,7 +2,7 @@
 
 On each way the books must balance:
 
-    came to the impairment + copies made - dropped - found the queue full - waiting
+    came to the impairment + copies made - dropped - found the queue full - lost to overload - waiting
         = reached a program + thrown away by the receiving host (no room in the socket, wrong checksum)
 
 What does not balance is named, and not blamed on the network.
@@ -27,6 +27,7 @@ class Balance:
         came: that reached the impairment.
         dropped: lost there, as was asked for.
         over_limit: lost there, because its queue was full; nobody asked for that.
+        overload: lost there, because the machine was too slow; then nothing was measured.
         copies: made there.
         no_room: thrown away by the receiving host: its socket's buffer was full.
         wrong_checksum: thrown away by the receiving host: they were corrupted.
@@ -45,6 +46,7 @@ class Balance:
     wrong_checksum: int
     astray: int
     arrived: int
+    overload: int = 0
 
     @property
     def before(self) -> int:
@@ -54,7 +56,7 @@ class Balance:
     @property
     def after(self) -> int:
         """What the impairment let through and nobody can account for; below 0: what came from nowhere."""
-        through = self.came + self.copies - self.dropped - self.over_limit
+        through = self.came + self.copies - self.dropped - self.over_limit - self.overload
         return through - self.arrived - self.no_room - self.wrong_checksum - self.astray
 
     @property
@@ -98,6 +100,7 @@ def balances(story: Story, evidence: Evidence) -> list[Balance]:
             wrong_checksum=_wrong_checksums(before, after),
             astray=0,
             arrived=arrived,
+            overload=counted.overload or 0,
         )
         most = max(0, (counted.corrupted or 0) - book.wrong_checksum)
         books.append(replace(book, astray=min(max(0, book.after), most)))

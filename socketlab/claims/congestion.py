@@ -9,7 +9,7 @@ from socketlab.analyse import congestion
 from socketlab.analyse.congestion import Look, Transfer, mathis_bit_s
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
-from socketlab.errors import EngineError
+from socketlab.errors import EngineError, TraceError
 from socketlab.observe import evidence, trace
 from socketlab.run.remote import PATIENCE_S, Host
 from socketlab.run.stage import JSON, PORT, Stage
@@ -97,6 +97,7 @@ def transferred(
 
     Raises:
         EngineError: the program could not do it; its own words are in the message.
+        TraceError: packets were lost that the impairment has let pass.
     """
     with (
         stage.start(stage.server, "sink.py", "--quiet") as sink,
@@ -107,10 +108,13 @@ def transferred(
         with stage.start(host, "bulk.py", stage.server.address, str(PORT), *words, environment=JSON) as bulk:
             code = bulk.wait(seconds + PATIENCE_S)
             output, errors = bulk.written()
-        counted = evidence.sidecar(stage.sidecar_now()).counters[Direction.INGRESS]
+        sidecar = evidence.sidecar(stage.sidecar_now())
     if code != 0:
         raise EngineError(f"the transfer failed ({code}): {errors.strip()[-300:]}")
-    return congestion.transfer(trace.parse(output.splitlines())), counted.dropped
+    if overload := evidence.overload(sidecar):
+        raise TraceError("; ".join(overload))
+    dropped = sidecar.counters[Direction.INGRESS].dropped
+    return congestion.transfer(trace.parse(output.splitlines())), dropped
 
 
 def run_data(moved: Transfer) -> dict[str, Any]:

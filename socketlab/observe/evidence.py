@@ -13,7 +13,7 @@ from socketlab.errors import TraceError
 from socketlab.observe.trace import LARGEST_NUMBER, Event
 
 Host = Mapping[str, Mapping[str, int]]  # a host's kernel counters: group, name, value
-MAY_BE_UNKNOWN = {"over_limit", "duplicated", "corrupted", "reordered"}
+MAY_BE_UNKNOWN = {"over_limit", "overload", "duplicated", "corrupted", "reordered"}
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,7 @@ def faults(stream: Stream, evidence: Evidence) -> list[str]:
         what = "restarted" if before.started_ns != after.started_ns else "given another impairment"
         found.append(f"the sidecar was {what} while messages were on their way")
         return found
+    found += overload(after)
     for direction, counters in after.counters.items():
         earlier = before.counters.get(direction, Counters())
         if counters.packets < earlier.packets or counters.dropped < earlier.dropped:
@@ -141,6 +142,19 @@ def faults(stream: Stream, evidence: Evidence) -> list[str]:
                 f"{counters.queued} packets were still on their way ({direction}) when the measurement ended"
             )
     return found
+
+
+def overload(sidecar: Sidecar) -> list[str]:
+    """Return a line for each direction that has lost packets to overload since the impairment was set.
+
+    Nobody can say which packets these were: so no loss is known to be the impairment's doing.
+    """
+    return [
+        f"{counters.overload:,} packets were lost to overload ({direction}): this machine was too slow to "
+        "impair them; send fewer, or leave it less other work"
+        for direction, counters in sidecar.counters.items()
+        if counters.overload
+    ]
 
 
 def whole(stream: Stream, client: Sequence[Event]) -> bool:

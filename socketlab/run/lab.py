@@ -491,7 +491,7 @@ class Lab:
     def impair(self, spec: str, directions: str, traffic: str) -> str:
         """Have the sidecar impair, check that packets pass through it, and return its counters as JSON."""
         return self._in_sidecar(
-            'netem set --direction "$1" --traffic "$2" $3 >&2 && netem health && exec netem stats --json',
+            'netem set --direction "$1" --traffic "$2" $3 >&2 && exec netem stats --json --verify',
             directions,
             traffic,
             spec,
@@ -499,7 +499,7 @@ class Lab:
 
     def sidecar_now(self) -> str:
         """Check that packets still pass through the impairment, and return its counters as JSON."""
-        return self._in_sidecar("netem health && exec netem stats --json")
+        return self._in_sidecar("exec netem stats --json --verify")
 
     def restore_network(self) -> None:
         """Have the sidecar let all packets pass as they come."""

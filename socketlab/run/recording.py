@@ -60,7 +60,7 @@ def wait_until_quiet(stage: Stage, *, impaired: bool) -> None:
     """Wait until the systems have ended all connections, and nothing is on its way any more.
 
     Raises:
-        TraceError: that takes too long.
+        TraceError: that takes too long, or packets were lost that the impairment has let pass.
     """
     give_up = time.monotonic() + QUIET_WITHIN_S
     while True:
@@ -73,6 +73,8 @@ def wait_until_quiet(stage: Stage, *, impaired: bool) -> None:
         waiting = 0
         if impaired:
             said = evidence.sidecar(stage.in_network(*stage.netem, "stats", "--json"))
+            if overload := evidence.overload(said):
+                raise TraceError("; ".join(overload))
             waiting = sum(one.queued for one in said.counters.values())
         if not open_still and not waiting:
             return

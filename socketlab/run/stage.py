@@ -180,8 +180,7 @@ class Stage:
 
     def sidecar_now(self) -> str:
         """Check that packets still pass through the impairment, and return its counters as JSON."""
-        self.in_network(*self.netem, "health")
-        return self.in_network(*self.netem, "stats", "--json")
+        return self.in_network(*self.netem, "stats", "--json", "--verify")
 
     def restore_network(self) -> None:
         """Have the sidecar let all packets pass as they come."""

@@ -301,6 +301,7 @@ def _account(balance: Balance) -> str:
     words = [f"{balance.came:,} came", f"{balance.dropped:,} dropped"]
     for number, what in (
         (balance.over_limit, "found the queue full (raise limit)"),
+        (balance.overload, "lost to overload"),
         (balance.copies, "copies made"),
         (balance.no_room, "found the receiver's buffer full"),
         (balance.wrong_checksum, "thrown away for a wrong checksum"),

@@ -48,6 +48,7 @@ def with_host(group: str, name: str, more: int, **ingress: int) -> dict[str, obj
         pytest.param(with_host("Udp", "InCsumErrors", 1), "wrong_checksum", id="udp-checksum"),
         pytest.param(with_host("Ip", "InHdrErrors", 1), "wrong_checksum", id="ip-checksum"),
         pytest.param(after(over_limit=1), "over_limit", id="queue-full"),
+        pytest.param(after(overload=1), "overload", id="overload"),
         pytest.param(after(corrupted=1), "astray", id="corrupted-header"),
         pytest.param(after(dropped=2, duplicated=1), "copies", id="copies"),
     ],
@@ -58,6 +59,20 @@ def test_message_that_the_impairment_did_not_lose_is_accounted_for(
     going, _back = books(**change)
     assert getattr(going, field) == 1
     assert going.agrees
+
+
+def test_overload_is_no_loss_of_the_network() -> None:
+    broken = result.result(FIVE.experiment, FIVE.seen(**after(overload=1)))
+    assert isinstance(broken, result.UdpResult)
+    assert broken.exit_code == 4
+    assert broken.story.faults == (
+        (
+            "1 packets were lost to overload (ingress): this machine was too slow to impair them; send "
+            "fewer, or leave it less other work"
+        ),
+    )
+    assert [message.fate for message in broken.story.messages if not message.answers] == [Fate.UNMEASURED] * 2
+    assert broken.shares == ()
 
 
 def test_what_was_let_through_and_nobody_has_is_named_and_not_measured() -> None:

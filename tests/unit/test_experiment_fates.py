@@ -121,6 +121,11 @@ BROKEN = [
         id="backwards",
     ),
     pytest.param(
+        {"after": runs.sidecar(egress=Counters(packets=4, overload=1))},
+        r"1 packets were lost to overload \(egress\)",
+        id="overload",
+    ),
+    pytest.param(
         {"after": runs.sidecar(egress=Counters(packets=4, queued=2))},
         r"2 packets were still on their way \(egress\)",
         id="queued",

@@ -110,6 +110,10 @@ def test_connection_that_gave_up_is_a_result_and_its_rest_unanswered() -> None:
         pytest.param(
             {"client": client(tcp("recv", 10, 10)), "broken": ("the server: gone",)}, id="server-gone"
         ),
+        pytest.param(
+            {"client": client(tcp("recv", 10, 10)), "after": runs.sidecar(ingress=Counters(overload=1))},
+            id="overload",
+        ),
     ],
 )
 def test_broken_measurement_is_unmeasured(change: dict[str, object]) -> None:

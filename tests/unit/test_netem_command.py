@@ -21,9 +21,9 @@ SEED = parse("loss 10% seed 42")
 
 def answer(**changes: Any) -> Answer:
     """Return what a sidecar answers to `stats`."""
-    counts = {"packets": 5000, "bytes": 420_000, "dropped": 497, "over_limit": 3, "duplicated": 0,
-              "corrupted": 0, "reordered": 0, "queued": 12}  # fmt: skip
-    unknown = dict.fromkeys(("over_limit", "duplicated", "corrupted", "reordered"))
+    counts = {"packets": 5000, "bytes": 420_000, "dropped": 497, "over_limit": 3, "overload": 2,
+              "duplicated": 0, "corrupted": 0, "reordered": 0, "queued": 12}  # fmt: skip
+    unknown = dict.fromkeys(("over_limit", "overload", "duplicated", "corrupted", "reordered"))
     return {
         "engine": "userspace",
         "reason": "this kernel has queues",
@@ -202,6 +202,11 @@ def test_failure_is_left_to_the_programs_own_end(call: Call, sent: Sent) -> None
         call("stats")
 
 
+def test_stats_are_of_an_impairment_that_was_verified_where_that_is_asked_for(call: Call, sent: Sent) -> None:
+    assert call("stats", "--json") == call("stats", "--json", "--verify") == 0
+    assert sent.requests == [{"command": "stats"}, {"command": "stats", "verify": "yes"}]
+
+
 # --- what is printed
 
 
@@ -212,7 +217,7 @@ def test_stats_are_exact_and_leave_out_what_the_engine_cannot_say(call: Call, ca
         "traffic    all but DNS",
         (
             "ingress    loss 10% seed 42   5,000 packets (420,000 bytes), 497 lost (9.94 %),"
-            " 3 over the limit, 0 duplicated, 0 corrupted, 0 sent ahead, 12 waiting"
+            " 3 over the limit, 2 lost to overload, 0 duplicated, 0 corrupted, 0 sent ahead, 12 waiting"
         ),
         "egress     loss 10% seed 1763303280   0 packets (420,000 bytes), 0 lost, 12 waiting",
     ]

@@ -313,7 +313,8 @@ def test_counters_begin_with_the_impairment(fake: FakeKernel) -> None:
         3,
         3,
     )
-    assert (counted.over_limit, counted.duplicated, counted.corrupted) == (None, None, None)
+    assert (counted.over_limit, counted.overload) == (None, None)
+    assert (counted.duplicated, counted.corrupted) == (None, None)
 
 
 def test_what_somebody_else_has_made_is_not_touched(fake: FakeKernel) -> None:

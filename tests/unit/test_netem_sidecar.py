@@ -7,15 +7,18 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import engines
 import host
 import pytest
+import sidecar
 from control import Refused
 from host import Ended
 from impairment import Counters, Direction, Directions, Impairment, SpecError, Traffic, parse
@@ -36,6 +39,7 @@ class FakeEngine:
     applied: Impairment | None = None
     refuses: str = ""
     broken: str = ""
+    overload: int | None = 0
     stuck: bool = False
     script: Callable[[Mapping[int, Callable[[], None]]], None] = lambda _watch: None
 
@@ -58,7 +62,8 @@ class FakeEngine:
         applied = self.applied
         if applied is None:
             return {}
-        return {one: Counters(5000, 420_000, 497, over_limit=None) for one in Direction if applied.of(one)}
+        counters = Counters(5000, 420_000, 497, over_limit=None, overload=self.overload)
+        return {one: counters for one in Direction if applied.of(one)}
 
     def verify(self) -> None:
         """Fail where it is broken."""
@@ -132,6 +137,7 @@ def test_stats_have_the_fields_that_experiments_read(running: Sidecar) -> None:
         "bytes": 420_000,
         "dropped": 497,
         "over_limit": None,
+        "overload": 0,
         "duplicated": 0,
         "corrupted": 0,
         "reordered": 0,
@@ -219,6 +225,66 @@ def test_health_is_what_the_engine_finds(running: Sidecar, engine: FakeEngine) -
     with pytest.raises(Failure, match=r"^the rule is gone$"):
         running.handle({"command": "health"})
     assert running.handle({"command": "show"})["problem"] == "the rule is gone"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The sidecar's clock; the test sets its `now_s`."""
+    clock = SimpleNamespace(now_s=1000.0, monotonic_ns=time.monotonic_ns)
+    clock.monotonic = lambda: clock.now_s
+    monkeypatch.setattr(sidecar, "time", clock)
+    return clock
+
+
+def test_overload_is_a_failure_for_some_time_whoever_asks_and_is_counted_for_ever(
+    running: Sidecar, engine: FakeEngine, clock: SimpleNamespace
+) -> None:
+    engine.overload = 3  # each way
+    for _ in range(3):  # that one has asked takes nothing from the next
+        with pytest.raises(Failure, match=r"^6 packets were lost to overload since the impairment was set: "):
+            running.handle({"command": "health"})
+    assert running.handle({"command": "show"})["problem"].startswith("6 packets were lost to overload")
+    clock.now_s += sidecar.UNHEALTHY_S - 0.1
+    with pytest.raises(Failure, match=r"^6 packets"):
+        running.handle({"command": "health"})
+    clock.now_s += 0.1
+    running.handle({"command": "health"})  # none were lost lately
+    assert running.handle({"command": "stats"})["directions"]["egress"]["overload"] == 3
+    engine.overload = 4
+    with pytest.raises(Failure, match=r"^8 packets"):
+        running.handle({"command": "health"})
+
+
+def test_stats_are_told_through_an_overload_but_not_where_packets_pass_by(
+    running: Sidecar, engine: FakeEngine
+) -> None:
+    engine.overload = 3
+    answer = running.handle({"command": "stats", "verify": "yes"})
+    assert answer["directions"]["ingress"]["overload"] == 3
+    engine.broken = "the rule is gone"
+    with pytest.raises(Failure, match="the rule is gone"):
+        running.handle({"command": "stats", "verify": "yes"})
+    running.handle({"command": "stats"})
+
+
+def test_overload_of_an_earlier_impairment_is_no_failure_of_this_one(
+    running: Sidecar, engine: FakeEngine, clock: SimpleNamespace
+) -> None:
+    engine.overload = 3
+    with pytest.raises(Failure, match="overload"):
+        running.handle({"command": "health"})
+    engine.overload = 0  # the engine counts anew
+    running.handle({"command": "set", "spec": "loss 5%"})
+    running.handle({"command": "health"})
+    engine.overload = 1
+    with pytest.raises(Failure, match=r"^2 packets"):
+        running.handle({"command": "health"})
+    assert clock.now_s == 1000
+
+
+def test_engine_that_cannot_tell_overload_is_healthy(running: Sidecar, engine: FakeEngine) -> None:
+    engine.overload = None
+    running.handle({"command": "health"})
 
 
 def test_cleared_sidecar_is_healthy_for_nothing_is_to_be_impaired(

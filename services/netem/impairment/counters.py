@@ -11,7 +11,9 @@ class Counters:
         packets: came to the impairment.
         bytes: their lengths, with 14 bytes of Ethernet each, as a qdisc counts.
         dropped: lost on purpose. The kernel's engine counts those over the limit here too.
-        over_limit: dropped because the queue was full.
+        over_limit: dropped because `limit` packets waited already.
+        overload: lost because this machine was too slow for them, or did not take them: the impairment has
+            not asked for that, so nothing that was measured meanwhile is its doing.
         duplicated: copies that were made.
         corrupted: packets with a bit turned over.
         reordered: packets that went ahead of those that wait.
@@ -22,6 +24,7 @@ class Counters:
     bytes: int = 0
     dropped: int = 0
     over_limit: int | None = 0
+    overload: int | None = 0
     duplicated: int | None = 0
     corrupted: int | None = 0
     reordered: int | None = 0
