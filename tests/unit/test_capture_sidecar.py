@@ -77,7 +77,7 @@ def test_mark_is_recognised_once_and_nothing_else_is(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(capture, "socket", Wire)
     marker = capture.Marker("eth0")
     assert not marker.recognises(b"")
-    tried = set()
+    tried: set[bytes] = set()
     for _again in range(3):
         marker.send()
         mark = Wire.sent
