@@ -113,6 +113,17 @@ def _handle_signals() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def lost(unraisable: "sys.UnraisableHookArgs") -> None:
+        # Our handler was run in a callback that has nobody to raise to, as import has one: once more, later.
+        if unraisable.exc_type is SystemExit and isinstance(unraisable.exc_value, SystemExit):
+            for signum in SIGNALS:
+                signal.signal(signum, _stop)
+            os.write(writer, bytes((unraisable.exc_value.code - 128,)))
+        else:
+            sys.__unraisablehook__(unraisable)
+
+    sys.unraisablehook = lost
     # The thread inherits what is blocked here: signals interrupt the main thread alone.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     with suppress(RuntimeError):  # no thread to be had: a signal may be noticed late

@@ -24,6 +24,7 @@ import fcntl
 import json
 import os
 import pty
+import select
 import signal
 import socket
 import subprocess
@@ -73,7 +74,7 @@ class Program:
             )  # fmt: skip
             os.close(theirs)
             self._keyboard = ours
-            readers = {ours: "output"}
+            outputs = {ours: "output"}
         else:
             self._process = subprocess.Popen(
                 command, stdin=pipe, stdout=pipe, stderr=pipe, env=os.environ | environment
@@ -83,24 +84,32 @@ class Program:
             for stream in streams:
                 if stream:
                     stream.close()
-            readers = {output: "output", errors: "errors"}
+            outputs = {output: "output", errors: "errors"}
         self.pid = self._process.pid
-        self._open = len(readers)
-        for descriptor, name in readers.items():
-            threading.Thread(target=self._read, args=(descriptor, name), daemon=True).start()
+        self._open = True
+        threading.Thread(target=self._read, args=(outputs,), daemon=True).start()
 
-    def _read(self, descriptor: int, name: str) -> None:
-        with suppress(OSError):  # a terminal says so that its program has gone
-            while piece := os.read(descriptor, PIECE):
+    def _read(self, outputs: dict[int, str]) -> None:
+        waiting = select.poll()
+        for descriptor in outputs:
+            waiting.register(descriptor, select.POLLIN)
+        while outputs:
+            for descriptor, _events in waiting.poll():
+                piece = b""
+                with suppress(OSError):  # a terminal says so that its program has gone
+                    piece = os.read(descriptor, PIECE)
                 with self._changed:
-                    self._written[name] += piece
+                    self._written[outputs[descriptor]] += piece
                     self._changed.notify_all()
-        if self._terminal:
-            self._unplug()  # a terminal is one descriptor, for its keyboard and its screen
-        else:
-            os.close(descriptor)
+                if not piece:
+                    waiting.unregister(descriptor)
+                    del outputs[descriptor]
+                    if self._terminal:
+                        self._unplug()  # a terminal is one descriptor, for its keyboard and its screen
+                    else:
+                        os.close(descriptor)
         with self._changed:
-            self._open -= 1
+            self._open = False
             self._changed.notify_all()
 
     def _unplug(self) -> None:

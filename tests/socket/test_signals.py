@@ -182,6 +182,24 @@ socket.gethostbyname = lambda name: print("asked", flush=True) or lock() or lock
     assert client.finish() == (code, b"asked\n", b"")
 
 
+def test_signal_whose_exception_is_lost_in_a_callback_comes_again(start: Start) -> None:
+    code = f"""{LATE}
+sys.path.insert(0, {str(ROOT / "services" / "server")!r})
+import weakref
+from lab import failures
+
+def main():
+    short_lived = set()
+    watched = weakref.ref(short_lived, lambda _: signal.raise_signal(signal.SIGTERM))
+    del short_lived
+    while True:
+        signal.pause()
+
+failures.run(main)
+"""
+    assert start([sys.executable, "-S", "-c", code]).finish() == (143, b"", b"")
+
+
 def test_program_that_holds_signals_off_is_waited_for(start: Start) -> None:
     code = f"""{LATE}
 sys.path.insert(0, {str(ROOT / "services" / "server")!r})

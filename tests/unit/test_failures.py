@@ -20,6 +20,7 @@ def signal_handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise AssertionError(f"nobody handles {signal.Signals(signum).name}")
 
     monkeypatch.setattr(sys, "argv", ["/some/where/tcp_client.py"])
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     before = {signum: signal.signal(signum, not_handled) for signum in (signal.SIGINT, signal.SIGTERM)}
     threads = set(threading.enumerate())
     yield
