@@ -180,6 +180,7 @@ def counted(found: dict[str, Any]) -> str:
     named = {"over_limit": "over the limit", "overload": "lost to overload", "duplicated": "duplicated",
              "corrupted": "corrupted", "reordered": "sent ahead"}  # fmt: skip
     words += [f"{found[key]:,} {name}" for key, name in named.items() if found[key] is not None]
+    words += [f"{found['too_long']:,} too long"] if found["too_long"] else []  # what hardly anybody sends
     return ", ".join([*words, f"{found['queued']:,} waiting"])
 
 

@@ -5,6 +5,9 @@ and gives a verdict: it goes on its way, perhaps changed, or it is dropped. Unti
 Without a program that has opened the queue, packets go on their way, where the rule says so
 (`--queue-bypass`).
 
+Of a packet longer than COPIED the kernel copies no more than that, and says how long it is. Such a packet
+goes on as it is, from the kernel's queue, or not at all: what was copied is not all of it.
+
 The kernel cuts what TCP left to the network card (GSO) into the segments that go onto the wire, and completes
 their checksums, before we see them.
 
@@ -24,16 +27,18 @@ from lab.failures import Failure
 from lab.slots import Slots, last_error
 
 PACKET, VERDICT, CONFIG, VERDICT_THROUGH = (3 << 8 | kind for kind in range(4))  # NFNL_SUBSYS_QUEUE << 8
-PAYLOAD = 10  # an attribute of a packet; its header comes first
+PAYLOAD, WHOLE_LENGTH = 10, 13  # attributes of a packet; its header comes first, the payload last
 VERDICT_HEADER = 2
 COMMAND, PARAMETERS, LONGEST = 1, 2, 3  # attributes of a configuration
 BIND = 1
 COPY_PACKET = 2
 DROP, ACCEPT = 0, 1
 
+COPIED = 65_531  # bytes of a packet at most: NFQNL_MAX_COPY_RANGE
 AT_ONCE = 64  # packets a read
 SLOT = 66_112  # bytes: the largest packet, and some attributes; not a power of two
-LAST = SLOT - 65_535  # where the packet begins at the latest: then its end is in the slot, too
+LONGEST_PACKET = 65_575  # bytes: IPv6's header, and 65,535 more
+LAST = SLOT - LONGEST_PACKET - 4  # where the packet's attribute begins at the latest: then all is in the slot
 BURST = 16_384  # packets that the kernel keeps for us while we do something else
 RECEIVE_BUFFER = 64 << 20  # bytes, for such a burst of full packets with the kernel's own overhead
 SO_RCVBUFFORCE = 33
@@ -42,9 +47,10 @@ STATISTICS = Path("/proc/net/netfilter/nfnetlink_queue")
 COLUMNS = 9  # of that table
 
 _ANY = struct.Struct("=IH18x4s")  # length and kind of the message; the identifier, which always comes first
+_BIG_ENDIAN = struct.Struct("!I")
 _ATTRIBUTES = 20  # where they begin, behind the header and the family, version and queue
 
-# Identifier, and where in the buffer the packet begins and ends.
+# Identifier, and where in the buffer the packet begins and ends; of one longer than COPIED, would end.
 Packet: TypeAlias = tuple[bytes, int, int]
 
 
@@ -116,7 +122,10 @@ class PacketQueue:
         self._netlink.socket.send(netlink.message(CONFIG, netlink.REQUEST, body))
 
     def read(self) -> list[Packet]:
-        """Return the packets that have come, the first first; at most AT_ONCE."""
+        """Return the packets that have come, the first first; at most AT_ONCE.
+
+        Of one longer than COPIED the end is not in the buffer: what is there instead belongs to nobody.
+        """
         packets: list[Packet] = []
         slots = self._slots
         count = slots.receive(self._fd)
@@ -130,28 +139,32 @@ class PacketQueue:
             length, kind, identifier, size, attribute = unpack(buffer, start)
             # The packet is the last attribute. Where it begins depends on the others, which seldom change.
             if attribute != PAYLOAD or not at + size <= length < at + size + 4 or kind != PACKET:
-                if not self._find(start):
-                    continue
+                packet = self._find(start)
+                packets += [packet] if packet else []
                 unpack, at = self._layout
-                length, kind, identifier, size, attribute = unpack(buffer, start)
+                continue
             packets.append((identifier, start + at + 4, start + at + size))
         return packets
 
-    def _find(self, start: int) -> bool:
-        """Find where the packet is in the message at `start`, if it is one."""
-        length, kind, _identifier = _ANY.unpack_from(self.buffer, start)
+    def _find(self, start: int) -> Packet | None:
+        """Return the packet of the message at `start`, if it is one, and remember where it was in it."""
+        length, kind, identifier = _ANY.unpack_from(self.buffer, start)
         if kind != PACKET:
-            return False  # the answer to a verdict that came too late
-        at = _ATTRIBUTES
+            return None  # the answer to a verdict that came too late
+        at, whole = _ATTRIBUTES, 0
         while at + netlink.ATTRIBUTE.size <= length and at <= LAST:
             size, attribute = netlink.ATTRIBUTE.unpack_from(self.buffer, start + at)
             if attribute == PAYLOAD:
                 if at < _ANY.size or not netlink.ATTRIBUTE.size <= size <= length - at:
-                    return False  # without an identifier, or cut off
-                self._layout = self._known(at)
-                return True
+                    return None  # without an identifier, or cut off
+                if not whole:  # else the next one that is found at once would be taken for a whole one
+                    self._layout = self._known(at)
+                begin = start + at + netlink.ATTRIBUTE.size
+                return identifier, begin, begin + (whole or size - netlink.ATTRIBUTE.size)
+            if attribute == WHOLE_LENGTH:
+                whole = min(_BIG_ENDIAN.unpack_from(self.buffer, start + at + 4)[0], LONGEST_PACKET)
             at += netlink.aligned(max(size, netlink.ATTRIBUTE.size))
-        return False
+        return None
 
     @staticmethod
     def _known(at: int) -> tuple[Callable[[bytearray, int], tuple[int, int, bytes, int, int]], int]:

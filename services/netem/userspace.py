@@ -9,6 +9,11 @@
 A copy (duplicate) is sent by a raw socket: onto the link, or over the loopback interface to this host, where
 it arrives as the packet itself does, with the addresses it has.
 
+Of a packet longer than 65,531 bytes we do not see the end, so we cannot send it. The kernel holds it until it
+is due, in both directions, and it goes on whole or not at all. Its fragments draw numbers as all others do:
+one that is lost or corrupted is the end of the datagram, as at the receiver; a copy is not made. What should
+have left and did not is counted (too_long).
+
 Nothing is lost but by the model: where packets come faster than this program can take them, or the system
 does not take one from us, that is counted by itself (overload).
 
@@ -37,7 +42,7 @@ from impairment import Counters, Direction, Impairment, Spec
 from lab.failures import Failure, explain
 from link import Link
 from model import Model
-from nfqueue import Packet, PacketQueue, is_open
+from nfqueue import COPIED, Packet, PacketQueue, is_open
 from packets import ETHERNET, Sender, corrupt, fragments, raw_socket, udp
 
 PR_SET_TIMERSLACK = 29
@@ -82,7 +87,27 @@ class _Held:
         self.packet = packet
 
 
-# What the model holds: of egress the packet itself; of ingress its identifier, or a _Held where need be.
+class _Whole:
+    """A packet of which the kernel has not copied the end: it has one fate for all of its fragments.
+
+    Attributes:
+        identifier: the kernel holds it.
+        fragments: what it is on the link.
+        waiting: of these and of their copies, in the model.
+        left: of these, by the model; so many should have left.
+        refused: it goes nowhere.
+    """
+
+    __slots__ = ("fragments", "identifier", "left", "refused", "waiting")
+
+    def __init__(self, identifier: bytes, fragments: int) -> None:
+        self.identifier, self.fragments = identifier, fragments
+        self.waiting = self.left = 0
+        self.refused = False
+
+
+# What the model holds: of egress the packet itself; of ingress its identifier, or a _Held where need be. Of a
+# packet that was not copied whole a _Whole, for each of its fragments.
 Waiting: TypeAlias = Any
 
 
@@ -106,6 +131,7 @@ class _Flow(ABC):
         self._token = token
         self._random = _bits(None)
         self._lost_before = self.lost()
+        self._too_long = self._whole = 0  # see _Whole: what did not leave; those that the kernel holds
 
     def lost(self) -> int:
         """Return how many packets were lost that nobody asked for, since the queue was opened."""
@@ -117,13 +143,14 @@ class _Flow(ABC):
         self.model = model
         self._random = _bits(model.spec.seed)
         self._lost_before = self.lost()
+        self._too_long = 0
         self.queue.hold(model.spec.limit)
 
     def counters(self) -> Counters:
         """Return the counts since the last change; what was lost unasked came, too."""
         counters = self.model.counters()
         lost = self.lost() - self._lost_before
-        return replace(counters, packets=counters.packets + lost, overload=lost)
+        return replace(counters, packets=counters.packets + lost, overload=lost, too_long=self._too_long)
 
     def take(self) -> None:
         """Handle packets that have come, as many as one read returns, and let go what is due."""
@@ -162,6 +189,13 @@ class _Flow(ABC):
         passing: bytes | None = None  # the last packet that goes on as it is; those before it go on with it
         for identifier, start, end in packets:
             length = end - start
+            if length > COPIED:
+                if passing is not None:
+                    queue.accept_through(passing)
+                    passing = None
+                self._hold_whole(now_ns, identifier, start, end)
+                self.release(now_ns)
+                continue
             if length <= largest:
                 copies = enqueue(now_ns, length + ETHERNET, b"")
                 if not copies:
@@ -214,6 +248,36 @@ class _Flow(ABC):
     def _damage(self, packet: Bytes) -> Bytes | None:
         return corrupt(packet, self._random.randrange(8 * (ETHERNET + len(packet))))
 
+    def _hold_whole(self, now_ns: int, identifier: bytes, start: int, end: int) -> None:
+        """Take a packet of which the kernel has not copied the end."""
+        # What is missing does not count: it is the lengths alone that are looked at.
+        parts = fragments(self.queue.buffer[start:end], self._largest())
+        whole = _Whole(identifier, len(parts))
+        self._whole += 1
+        for part in parts:
+            copies = self.model.enqueue(now_ns, len(part) + ETHERNET, whole)
+            whole.waiting += copies
+            whole.refused = whole.refused or not copies
+        if not whole.waiting:
+            self._let_go_whole(whole)
+
+    def _release_part(self, whole: _Whole, *, corrupted: bool) -> None:
+        """Take note that a fragment is due; with the last one the packet goes on, or is dropped."""
+        whole.waiting -= 1
+        whole.left += 1
+        whole.refused = whole.refused or corrupted
+        if not whole.waiting:
+            self._let_go_whole(whole)
+
+    def _let_go_whole(self, whole: _Whole) -> None:
+        self._whole -= 1
+        if whole.refused:
+            self._too_long += whole.left
+            self.queue.drop(whole.identifier)
+        else:
+            self._too_long += whole.left - whole.fragments
+            self.queue.accept(whole.identifier)
+
     def _release_ahead(self, now_ns: int) -> None:
         """Let go a packet that is due although others wait, before the next one that is due overtakes it."""
         next_ns = self.model.next_ns
@@ -241,9 +305,17 @@ class _Egress(_Flow):
         buffer, model, largest = self.queue.buffer, self.model, self._link.mtu
         enqueue = model.enqueue
         overtaking = model.spec.gap or model.spec.jitter_ns
-        self.queue.drop_through(packets[-1][0])
-        for _identifier, start, end in packets:
-            if end - start <= largest:
+        if self._whole or any(end - start > COPIED for _identifier, start, end in packets):
+            # The kernel holds a packet for us, or is about to: the others have to be dropped one by one.
+            for identifier, start, end in packets:
+                if end - start <= COPIED:
+                    self.queue.drop(identifier)
+        else:
+            self.queue.drop_through(packets[-1][0])
+        for identifier, start, end in packets:
+            if end - start > COPIED:
+                self._hold_whole(now_ns, identifier, start, end)
+            elif end - start <= largest:
                 enqueue(now_ns, end - start + ETHERNET, buffer[start:end])
             else:
                 for part in fragments(buffer[start:end], largest):
@@ -255,6 +327,11 @@ class _Egress(_Flow):
         dequeue, add = self.model.dequeue, self.sender.add
         while (due := dequeue(now_ns)) is not None:
             packet, corrupted = due
+            if isinstance(packet, _Whole):
+                self.sender.flush()  # what is before it leaves before it
+                self._release_part(packet, corrupted=corrupted)
+                self.queue.flush()
+                continue
             if corrupted:
                 packet = self._damage(packet)
             if packet is not None:
@@ -270,6 +347,11 @@ class _Ingress(_Flow):
         queue, enqueue, spec = self.queue, self.model.enqueue, self.model.spec
         whole, overtaking = spec.duplicate or spec.corrupt, spec.gap or spec.jitter_ns
         for identifier, start, end in packets:
+            if end - start > COPIED:
+                self._hold_whole(now_ns, identifier, start, end)
+                if overtaking:
+                    self._release_ahead(now_ns)
+                continue
             held = _Held(identifier, queue.buffer[start:end]) if whole else identifier
             if not enqueue(now_ns, end - start + ETHERNET, held):
                 queue.drop(identifier)
@@ -282,6 +364,8 @@ class _Ingress(_Flow):
             held, corrupted = due
             if isinstance(held, _Held):
                 self._let_go(held, corrupted=corrupted)
+            elif isinstance(held, _Whole):
+                self._release_part(held, corrupted=corrupted)
             else:
                 accept(held)
         self.queue.flush()

@@ -5,7 +5,7 @@ import os
 import re
 import struct
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +82,8 @@ def test_journal_is_read_as_it_was_written(told: list[tuple[str, dict[str, int]]
         st.sampled_from([*Direction]),
         st.builds(
             Counters,
-            counts,
-            counts,
-            counts,
-            st.none() | counts,
-            st.none() | counts,
-            st.none(),
-            counts,
-            counts,
+            **{field.name: counts for field in fields(Counters)}
+            | dict.fromkeys(evidence.MAY_BE_UNKNOWN, st.none() | counts),
         ),
     ),
     st.dictionaries(words, st.dictionaries(words, st.integers(-1, 2**63 - 1), max_size=3), max_size=3),

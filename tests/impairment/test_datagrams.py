@@ -84,8 +84,8 @@ def test_with_all_lost_none_arrives(way: Way) -> None:
     way.apply("loss 100%")
     assert way.through(100) == []
     assert way.counted() | {"bytes": 0} == {
-        "packets": 100, "bytes": 0, "dropped": 100, "over_limit": 0, "overload": 0, "duplicated": 0,
-        "corrupted": 0, "reordered": 0, "queued": 0,
+        "packets": 100, "bytes": 0, "dropped": 100, "over_limit": 0, "overload": 0, "too_long": 0,
+        "duplicated": 0, "corrupted": 0, "reordered": 0, "queued": 0,
     }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ SEED = parse("loss 10% seed 42")
 def answer(**changes: Any) -> Answer:
     """Return what a sidecar answers to `stats`."""
     counts = {"packets": 5000, "bytes": 420_000, "dropped": 497, "over_limit": 3, "overload": 2,
-              "duplicated": 0, "corrupted": 0, "reordered": 0, "queued": 12}  # fmt: skip
+              "too_long": 0, "duplicated": 0, "corrupted": 0, "reordered": 0, "queued": 12}  # fmt: skip
     unknown = dict.fromkeys(("over_limit", "overload", "duplicated", "corrupted", "reordered"))
     return {
         "engine": "userspace",
@@ -221,6 +221,16 @@ def test_stats_are_exact_and_leave_out_what_the_engine_cannot_say(call: Call, ca
         ),
         "egress     loss 10% seed 1763303280   0 packets (420,000 bytes), 0 lost, 12 waiting",
     ]
+
+
+def test_stats_name_what_hardly_ever_happens_only_when_it_has(call: Call, sent: Sent, capfd: Out) -> None:
+    found = answer()
+    found["directions"]["ingress"]["too_long"] = 46
+    sent.answers = found
+    call("stats")
+    ingress, egress = capfd.readouterr().out.splitlines()[2:]
+    assert ingress.endswith("0 sent ahead, 46 too long, 12 waiting")
+    assert "too long" not in egress
 
 
 def test_show_says_whether_it_works(call: Call, sent: Sent, capfd: Out) -> None:

@@ -2,11 +2,52 @@
 
 import errno
 import os
+import struct
 import sys
+from typing import Any, cast
 
+import netlink
+import nfqueue
 import pytest
 from lab.failures import Failure
 from nfqueue import PacketQueue, Statistics, is_open, statistics
+
+
+def told(identifier: bytes, payload: bytes, whole: int = 0) -> bytes:
+    """Return what the kernel says of a packet: its header, where it was cut its length, and itself."""
+    attributes = netlink.attribute(1, identifier + bytes(3))
+    attributes += netlink.attribute(nfqueue.WHOLE_LENGTH, struct.pack("!I", whole)) if whole else b""
+    return netlink.message(nfqueue.PACKET, 0, bytes(4) + attributes + netlink.attribute(10, payload))
+
+
+class Slots:
+    """Slots that a kernel has filled."""
+
+    def __init__(self, messages: list[bytes]) -> None:
+        self.buffer = bytearray(b"".join(message.ljust(nfqueue.SLOT, b"?") for message in messages))
+        self.count = len(messages)
+
+    def receive(self, _fd: int) -> int:
+        """Return how many there are."""
+        return self.count
+
+
+@pytest.mark.parametrize("order", ["whole cut cut whole", "cut whole cut", "whole whole", "cut"])
+def test_packet_that_was_not_copied_whole_has_the_length_that_it_has(order: str) -> None:
+    sizes = {"whole": (nfqueue.COPIED, 0), "cut": (nfqueue.COPIED, 65_575)}
+    packets = [(struct.pack("!I", n), *sizes[kind]) for n, kind in enumerate(order.split())]
+    queue = PacketQueue.__new__(PacketQueue)
+    slots = Slots([told(identifier, bytes(size), whole) for identifier, size, whole in packets])
+    queue._fd, queue._slots, queue.buffer = -1, cast("Any", slots), slots.buffer
+    queue._layout = queue._known(nfqueue._ATTRIBUTES + 12)
+    found = queue.read()
+    assert [(identifier, end - begin) for identifier, begin, end in found] == [
+        (identifier, whole or size) for identifier, size, whole in packets
+    ]
+    for _identifier, begin, end in found:
+        assert slots.buffer[begin : begin + nfqueue.COPIED] == bytes(nfqueue.COPIED)
+        assert begin // nfqueue.SLOT == (end - 1) // nfqueue.SLOT
+
 
 TABLE = """\
 12000   1234     3 2 65531     0     0        7  1

@@ -138,6 +138,7 @@ def test_stats_have_the_fields_that_experiments_read(running: Sidecar) -> None:
         "dropped": 497,
         "over_limit": None,
         "overload": 0,
+        "too_long": 0,
         "duplicated": 0,
         "corrupted": 0,
         "reordered": 0,

@@ -287,6 +287,57 @@ def test_a_datagram_that_came_whole_is_not_cut(ingress: Bench) -> None:
     assert ingress.arrive("a", 5000) == ["accept through a"]
 
 
+NOT_SHOWN_WHOLE = 65_507  # bytes of payload, 4 of which the kernel does not copy
+
+
+def test_egress_that_is_not_shown_whole_is_held_by_the_kernel_until_it_is_due(egress: Bench) -> None:
+    egress.change("delay 10ms")
+    egress.queue.arrive(("a", packet("a", 100)), ("b", packet("b", NOT_SHOWN_WHOLE)), ("c", packet("c", 100)))
+    egress.flow.take()
+    # Not "drop through": the kernel would drop with them what it holds for us.
+    assert egress.told() == ["drop a", "drop c"]
+    assert egress.arrive("d") == ["drop d"]
+    assert egress.at(9.999) == []
+    assert egress.at(10) == ["send a", "accept b", "send c", "send d"]
+    assert egress.arrive("e") == ["drop through e"]
+    assert egress.flow.counters().packets == 4 + 45
+
+
+def test_what_is_not_shown_whole_is_due_with_the_last_of_its_fragments(egress: Bench) -> None:
+    egress.change("rate 12mbit limit 2000")  # 1.01 ms a fragment
+    assert egress.arrive("a", NOT_SHOWN_WHOLE) == []
+    assert egress.at(40) == []
+    assert egress.flow.counters().queued == 6
+    assert egress.at(46) == ["accept a"]
+
+
+def test_what_is_not_shown_whole_goes_on_behind_those_before_it(either: Bench) -> None:
+    either.change("")
+    either.queue.arrive(("a", packet("a", 100)), ("b", packet("b", NOT_SHOWN_WHOLE)), ("c", packet("c", 100)))
+    either.flow.take()
+    assert either.told() == ["accept through a", "accept b", "accept through c"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "done"),
+    [
+        ("duplicate 100%", "accept a"),
+        ("corrupt 100%", "drop a"),
+        ("loss 100%", "drop a"),
+        ("limit 1", "accept a"),
+    ],
+)
+@pytest.mark.parametrize("delay", ["", " delay 10ms"])
+def test_ingress_that_is_not_shown_whole_is_neither_copied_nor_damaged(
+    ingress: Bench, spec: str, done: str, delay: str
+) -> None:
+    ingress.change(spec + delay)
+    assert ingress.arrive("a", NOT_SHOWN_WHOLE) + ingress.at(10) == [done]
+    assert ingress.flow.counters().too_long == spec.startswith(("duplicate", "corrupt"))
+    ingress.change(spec)
+    assert ingress.flow.counters().too_long == 0
+
+
 @pytest.mark.parametrize("spec", ["", "delay 10ms", "loss 100%"])
 def test_a_probe_is_no_packet_of_the_models(either: Bench, spec: str) -> None:
     either.change(spec)

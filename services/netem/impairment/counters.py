@@ -14,6 +14,8 @@ class Counters:
         over_limit: dropped because `limit` packets waited already.
         overload: lost because this machine was too slow for them, or did not take them: the impairment has
             not asked for that, so nothing that was measured meanwhile is its doing.
+        too_long: should have left, and did not: copies, and the other fragments of a packet that lost one, of
+            packets longer than 65,531 bytes. The engine sees no more of a packet: it leaves whole, or not.
         duplicated: copies that were made.
         corrupted: packets with a bit turned over.
         reordered: packets that went ahead of those that wait.
@@ -25,6 +27,7 @@ class Counters:
     dropped: int = 0
     over_limit: int | None = 0
     overload: int | None = 0
+    too_long: int = 0
     duplicated: int | None = 0
     corrupted: int | None = 0
     reordered: int | None = 0
