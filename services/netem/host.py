@@ -1,12 +1,14 @@
 """The host that the sidecar shares the network namespace of: its interface, its counters, its end.
 
-The namespace is the kernel's; which container it belongs to, and whether that one runs again in a new
-namespace, nothing in it tells. But a container that shares another's network shares its /etc/hosts too, the
-same file. The engine takes the host's own line out of it when the host stops, writes it again when the host
-starts again, in whatever namespace, and removes the file with the host. So the file
+When the interface vanishes, the host was disconnected from a network, or it has ended. Disconnected, it gets
+an interface in this namespace again when it is connected. Restarted, it has a new namespace, and this one
+stays empty. The namespace is the kernel's; nothing in it tells which container it belongs to. But a container
+that shares another's network shares its /etc/hosts too, the same file. The engine takes the host's own line
+out of it when the host stops or is disconnected, writes it again when the host is connected or starts again,
+in whatever namespace, and removes the file with the host. So the file
 
-    names the host      it runs
-    does not name it    it is stopped
+    names the host      it runs and is connected: here, or in another namespace if no interface is here
+    does not name it    it is stopped or disconnected
     has no name itself  it is removed: no directory has this file any more
 """
 
@@ -31,9 +33,10 @@ PROC_NET = Path("/proc/net")
 TABLES = {"snmp": ("Ip", "Udp", "Tcp"), "netstat": ("TcpExt",)}
 
 POLL_S = 0.1
-# That the host is back must hold for so long: when the interface vanishes, the file does not say so yet; and
-# when the file names the host again, the engine may still be starting its program. A sidecar that is started
-# in that moment cannot join, and engines do not try a second time (20.10 does not).
+# That the host is back elsewhere must hold for so long: when the interface vanishes, the file does not say
+# so yet; and when the file names the host again, the engine may still be putting an interface here, or be
+# starting the host's program. A sidecar that is started in that moment cannot join, and engines do not try a
+# second time (20.10 does not).
 SETTLED_S = 1.0
 # An engine starts a container again at once if it has run for so long; else it waits, longer each time (up to
 # a minute), and by then the host may be gone again.
@@ -43,11 +46,20 @@ UNKNOWN_S = 5.0
 
 
 class Ended(StrEnum):
-    """What became of the host after its interface vanished."""
+    """What became of the host after its interface vanished, and what to do."""
 
-    BACK = "it is back, in a namespace of its own: join that one"
-    REMOVED = "it is removed: start the sidecar again together with it"
-    UNKNOWN = "whether it comes back cannot be seen from here"
+    BACK = (
+        "the host is back with a new network, and nothing is impaired there: this sidecar ends so that the"
+        " engine starts it again in that network (restart: on-failure); without that, start it again"
+    )
+    REMOVED = (
+        "the host is removed, and what runs in its place is not impaired: start a new sidecar there"
+        " (docker compose up --detach)"
+    )
+    UNKNOWN = (
+        "whether the host comes back cannot be seen from here, and nothing is impaired: start the sidecar"
+        " again when the host is there"
+    )
 
 
 # --- its interface
@@ -62,7 +74,10 @@ def interface(wanted: str = "") -> str:
     Raises:
         Failure: there is no such interface, or more than one where none is named.
     """
-    names = list(addressed())
+    return _chosen(list(addressed()), wanted)
+
+
+def _chosen(names: list[str], wanted: str) -> str:
     if wanted:
         if wanted in names:
             return wanted
@@ -104,9 +119,9 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names) or "none is"
 
 
-def exists(name: str) -> bool:
-    """Tell whether this host has an interface of this name."""
-    return name in (other for _index, other in socket.if_nameindex())
+def index(name: str) -> int:
+    """Return the index of an interface, 0 where there is none; one that is made anew has another index."""
+    return next((number for number, other in socket.if_nameindex() if other == name), 0)
 
 
 # --- its counters
@@ -147,25 +162,38 @@ def is_told(hosts: Path = HOSTS) -> bool:
 def wait_for_return(
     told: bool,
     started: float,
+    wanted: str,
     *,
+    sleep: Callable[[float], None],
     hosts: Path = HOSTS,
     monotonic: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Ended:
-    """Wait until the host is back in another namespace, or removed, or until nobody can tell.
+) -> Ended | str:
+    """Wait until the host has its interface again, or is back in another namespace, or removed.
 
     Args:
         told: what `is_told` said while the host ran; where it was false, the file is no evidence.
         started: when this program was, by the same clock.
+        wanted: the name of the interface; empty: the only one.
+        sleep: how to let time go by.
         hosts: the file that is shared with the host.
         monotonic: the clock.
-        sleep: how to let it go on.
+
+    Returns:
+        The interface that is to be impaired now, or what became of the host.
+
+    Raises:
+        Failure: it has come back with several interfaces, and none is named.
     """
     begun = monotonic()
     since = None  # when the file was first seen to name the host
     while True:
         now = monotonic()
-        if not told:
+        names = list(addressed())
+        if names and (not wanted or wanted in names):
+            return _chosen(names, wanted)
+        if names:  # the host is here, only with other interfaces: this is no other namespace's
+            begun, since = now, None
+        elif not told:
             if now - begun >= UNKNOWN_S:
                 return Ended.UNKNOWN
         elif hosts.stat().st_nlink == 0:

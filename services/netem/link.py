@@ -1,7 +1,7 @@
 """One network interface, watched: its index and MTU, and the end of it.
 
-When the container whose network a sidecar shares is restarted, the sidecar stays behind in a network without
-that interface. The kernel tells it so, by a message to all who listen for news of links.
+When the container whose network a sidecar shares is restarted, or disconnected from its network, the sidecar
+stays behind without that interface. The kernel sends a message to all who listen for news of links.
 """
 
 import errno
@@ -88,11 +88,13 @@ class Link:
             self.mtu = netlink.unpacked(U32, mtu)[0]
 
     def _end(self) -> Failure:
-        self.gone = Failure(
-            f"the network interface {self.interface} is gone: the host whose network this is was stopped or "
-            "disconnected; start again to join it anew"
-        )
+        self.gone = Failure(vanished(self.interface))
         return self.gone
+
+
+def vanished(interface: str) -> str:
+    """Return what the end of an interface means."""
+    return f"the network interface {interface} is gone: its host was disconnected, restarted or stopped"
 
 
 def _name(message: netlink.Message) -> str:

@@ -157,9 +157,13 @@ def request(options: argparse.Namespace) -> dict[str, str]:
 
 def as_text(command: str, answer: Answer) -> str:
     """Return what a command prints: the engine and why, then a line a direction."""
-    lines = [f"engine     {answer['engine']} on {answer['interface']} ({answer['reason']})"]
+    if answer["engine"] is None:
+        lines = [f"engine     none: {answer['reason']}"]
+    else:
+        lines = [f"engine     {answer['engine']} on {answer['interface']} ({answer['reason']})"]
     if answer["impairment"] is None:
-        lines.append("impaired   nothing (netem set SPEC begins again)")
+        again = " (netem set SPEC begins again)" if answer["engine"] else ""
+        lines.append(f"impaired   nothing{again}")
     else:
         traffic = answer["impairment"]["traffic"]
         lines.append(f"traffic    {'all but DNS' if traffic == 'all' else traffic}")

@@ -1,9 +1,11 @@
 """The sidecar: impairs the packets of the host whose network it shares, until it is stopped.
 
 Everything happens in the engine's loop: packets, requests by the control socket (control.py), and the notice
-that the interface is gone. What then becomes of the host, host.py knows.
+that the interface is gone. Then there is no engine, and the network is another sidecar's to take, until the
+host has an interface here again (host.py): a new engine goes on with what was asked last.
 """
 
+import select
 import signal
 import time
 from collections.abc import Iterator
@@ -16,10 +18,11 @@ import engines
 import host
 from control import FOLDER, Answer, Refused, Request, Server
 from engine import Engine
-from impairment import Direction, Impairment, parse, parse_directions, parse_traffic
+from host import Ended
+from impairment import Direction, Directions, Impairment, parse, parse_directions, parse_traffic
 from lab.failures import Exit, Failure, explain
-from lab.guard import Guard
 from lab.journal import Journal
+from link import vanished
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 UNHEALTHY_S = 10.0  # after packets were lost to overload; a healthcheck asks twice meanwhile
@@ -36,23 +39,18 @@ class Options:
 
 
 class Sidecar:
-    """What is asked for, and the engine that does it.
+    """What is asked for, and the engine that does it, when there is one.
 
     Args:
-        engine: the engine.
-        reason: why it is this one.
-        interface: what it impairs.
-        wished: what `set` keeps where it is not told otherwise: directions and traffic.
+        wished: what is to be impaired; `set` keeps its directions and traffic, unless others are given.
         journal: where every change is written down.
     """
 
-    def __init__(
-        self, engine: Engine, reason: str, interface: str, wished: Impairment, journal: Journal
-    ) -> None:
-        self.engine = engine
-        self.reason = reason
-        self.interface = interface
-        self.impairment: Impairment | None = None
+    def __init__(self, wished: Impairment, journal: Journal) -> None:
+        self._engine: Engine | None = None
+        self._reason = "it has not begun"  # why it is this engine, or why there is none
+        self._interface = ""
+        self.impairment: Impairment | None = wished  # what is to be done; None: cleared
         self._wished = wished
         self._journal = journal
         self._epoch = 0
@@ -65,6 +63,34 @@ class Sidecar:
             "clear": self._clear,
             "health": self._health,
         }
+
+    def begin(self, engine: Engine, reason: str, interface: str) -> None:
+        """Impair by an engine from now on, as was asked last.
+
+        Args:
+            engine: the engine.
+            reason: why it is this one.
+            interface: what it impairs.
+
+        Raises:
+            Failure: the engine cannot.
+        """
+        self._engine, self._reason, self._interface = engine, reason, interface
+        self._journal.event("engine", note=f"{engine.name} on {interface}: {reason}")
+        if self.impairment is None:
+            self._begin_epoch()
+        else:
+            self.apply(self.impairment)
+
+    def pause(self, interface: str) -> None:
+        """Note that the interface is gone, and with it the engine, until `begin`."""
+        self._engine, self._reason, self._interface = None, vanished(interface), interface
+        self._journal.event("gone", note=f"{self._reason}; nothing is impaired until it has one again")
+
+    @property
+    def directions(self) -> Directions:
+        """The directions that are asked for."""
+        return self._wished.directions
 
     def handle(self, request: Request) -> Answer:
         """Return the answer to a request of the command `netem`.
@@ -86,10 +112,22 @@ class Sidecar:
         Raises:
             Failure: the engine cannot; nothing has changed.
         """
-        self.engine.apply(impairment)
+        self._at_work().apply(impairment)
         self.impairment = self._wished = impairment
         self._begin_epoch()
         self._journal.event("apply", note=describe(impairment))
+
+    def _at_work(self) -> Engine:
+        """Return the engine.
+
+        Raises:
+            Failure: there is none now.
+        """
+        if self._engine is None:
+            others = ", ".join(host.addressed())
+            hope = f"there is {others}: NETEM_INTERFACE chooses" if others else "waiting for one to impair"
+            raise Failure(f"nothing is impaired: {self._reason}; {hope}")
+        return self._engine
 
     def _set(self, request: Request) -> Answer:
         self.apply(
@@ -102,7 +140,7 @@ class Sidecar:
         return self._about()
 
     def _clear(self, _request: Request) -> Answer:
-        self.engine.clear()
+        self._at_work().clear()
         self.impairment = None
         self._begin_epoch()
         self._journal.event("clear", note="nothing is impaired")
@@ -119,15 +157,16 @@ class Sidecar:
         return self._about()
 
     def _verify(self) -> None:
+        engine = self._at_work()
         if self.impairment is not None:
-            self.engine.verify()
+            engine.verify()
 
     def _check_overload(self) -> None:
         """Fail for some time after packets were lost to overload, whoever asks, and however often.
 
         Health is of the present; what was lost in the whole epoch the counters tell.
         """
-        lost, now = sum(each.overload or 0 for each in self.engine.counters().values()), time.monotonic()
+        lost, now = sum(each.overload or 0 for each in self._at_work().counters().values()), time.monotonic()
         if lost > self._overload:
             self._overload, self._overloaded_s = lost, now
         if now - self._overloaded_s < UNHEALTHY_S:
@@ -148,19 +187,20 @@ class Sidecar:
         if "verify" in request:
             self._verify()
         answer = self._about()
-        for direction, counters in self.engine.counters().items():
-            answer["directions"][direction] |= asdict(counters)
+        if self._engine is not None:
+            for direction, counters in self._engine.counters().items():
+                answer["directions"][direction] |= asdict(counters)
         return answer | {"namespace": host.counters()}
 
     def _about(self) -> Answer:
-        asked, directions = self.impairment, {}
+        asked, directions = self.impairment if self._engine else None, {}
         if asked is not None:
             specs = {direction: asked.of(direction) for direction in Direction}
             directions = {name: {"spec": str(spec)} for name, spec in specs.items() if spec is not None}
         return {
-            "engine": self.engine.name,
-            "reason": self.reason,
-            "interface": self.interface,
+            "engine": self._engine and self._engine.name,
+            "reason": self._reason,
+            "interface": self._interface,
             "time_ns": time.monotonic_ns(),
             "epoch": self._epoch,
             "started_ns": self._started_ns,
@@ -194,61 +234,65 @@ def uninterrupted() -> Iterator[None]:
 def run(options: Options, folder: Path = FOLDER) -> int:
     """Impair until SIGINT or SIGTERM, or until the host is gone; return the exit code.
 
+    A host that is disconnected from its network and connected again is impaired again.
+
     Raises:
         Failure: it cannot be done here; nothing is left of it.
     """
     journal = Journal(as_json=options.log_format == "json", quiet=False)
-    interface = host.interface(options.interface)
+    interface: Ended | str = host.interface(options.interface)
     told, started = host.is_told(), time.monotonic()
+    sidecar = Sidecar(options.impairment, journal)
     try:
-        with Server(folder) as control, engines.alone() as guard:
-            impair(options, interface, control, guard, journal)
+        with Server(folder) as control:
+            while not isinstance(interface, Ended):
+                impair(sidecar, options.engine, interface, control, journal)
+                waiting = partial(answer_for, control, sidecar)
+                interface = host.wait_for_return(told, started, options.interface, sleep=waiting)
     except SystemExit:  # SIGINT or SIGTERM
         journal.event("stop")
         return Exit.OK
-    except Failure as failure:
-        if host.exists(interface):
-            raise
-        journal.event("gone", note=str(failure))
-    return wait_for_return(told, started, journal)
+    journal.event("gone", note=interface)
+    return Exit.FAILED
 
 
-def impair(options: Options, interface: str, control: Server, guard: Guard, journal: Journal) -> None:
-    """Impair until a signal or a failure; then the network is as it was.
+def impair(sidecar: Sidecar, wanted: str, interface: str, control: Server, journal: Journal) -> None:
+    """Impair until the interface is gone, a signal or a failure; then the network is as it was.
 
     Raises:
         SystemExit: a signal.
         Failure: it cannot be done here, or not any more.
     """
-    engine, reason = engines.choose(options.engine, interface, options.impairment.directions)
-    try:
-        sidecar = Sidecar(engine, reason, interface, options.impairment, journal)
-        guard.describe(f"{engine.name} on {interface}")
-        journal.event("engine", note=f"{engine.name} on {interface}: {reason}")
-        sidecar.apply(options.impairment)
-        engine.serve({control.fileno(): partial(control.answer, sidecar.handle)})
-    finally:
-        with uninterrupted():
-            restore(engine, interface, journal)
+    index = host.index(interface)
+    # Before any engine: a second sidecar in this network must not touch what the first has made.
+    with engines.alone() as guard:
+        try:
+            engine, reason = engines.choose(wanted, interface, sidecar.directions)
+            try:
+                guard.describe(f"{engine.name} on {interface}")
+                sidecar.begin(engine, reason, interface)
+                engine.serve({control.fileno(): partial(control.answer, sidecar.handle)})
+            finally:
+                with uninterrupted():
+                    restore(engine, interface, index, journal)
+        except (Failure, OSError):
+            if host.index(interface) == index:
+                raise
+            sidecar.pause(interface)
 
 
-def restore(engine: Engine, interface: str, journal: Journal) -> None:
+def answer_for(control: Server, sidecar: Sidecar, seconds: float) -> None:
+    """Answer requests for so many seconds; that none comes ends it, too."""
+    if select.select([control], (), (), seconds)[0]:
+        control.answer(sidecar.handle)
+
+
+def restore(engine: Engine, interface: str, index: int, journal: Journal) -> None:
     """Leave the network as it was."""
     try:
         engine.clear()
     except (Failure, OSError) as error:
-        if host.exists(interface):  # else nobody's packets are left to be harmed
+        if host.index(interface) == index:  # else nobody's packets are left to be harmed
             said = explain(error, "restore the network") if isinstance(error, OSError) else str(error)
             journal.event("error", note=said)
     engine.close()
-
-
-def wait_for_return(told: bool, started: float, journal: Journal) -> int:
-    """Wait until whoever starts the sidecar again will find the host; return the exit code."""
-    try:
-        ended = host.wait_for_return(told, started)
-    except SystemExit:
-        journal.event("stop")
-        return Exit.OK
-    journal.event("gone", note=ended)
-    return Exit.FAILED

@@ -127,7 +127,8 @@ def faults(stream: Stream, evidence: Evidence) -> list[str]:
             found.append("the sidecar could not be asked for its counters")
         return found
     if (before.started_ns, before.epoch) != (after.started_ns, after.epoch):
-        what = "restarted" if before.started_ns != after.started_ns else "given another impairment"
+        restarted = before.started_ns != after.started_ns
+        what = "restarted" if restarted else "reconnected, or given another impairment,"
         found.append(f"the sidecar was {what} while messages were on their way")
         return found
     found += overload(after)

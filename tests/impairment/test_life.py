@@ -133,8 +133,7 @@ def test_the_end_of_the_interface_is_the_end_of_the_engine(near: Host, far: Host
         engine.close()
     assert code == 1
     assert complaint == (
-        "engine: the network interface short0 is gone: the host whose network this is was stopped or "
-        "disconnected; start again to join it anew\n"
+        "engine: the network interface short0 is gone: its host was disconnected, restarted or stopped\n"
     )
 
 

@@ -6,12 +6,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from host import Ended
 
-from bench.hosts import ROOT, joined
+from bench.hosts import ROOT, ip, joined
 from socketlab.run import leases
 from tests.impairment.hosts import PORT, Host, reaches
 from tests.impairment.sidecars import PROGRAM, SidecarProcess
@@ -84,6 +86,125 @@ def test_probe_beside_a_sidecar_changes_nothing(start: Start, near: Host, far: H
     assert (near.firewall(), json.loads(near.run("ip", "-json", "link"))) == before
     assert reaches(near, far, PORT) == 0
     assert sidecar.stop() == 0
+
+
+# --- when its host is disconnected
+
+
+@pytest.fixture
+def plugged() -> Iterator[tuple[Host, Host]]:
+    """Two hosts of this test's own, whose cable it may unplug."""
+    with joined(leases.take(), Host) as pair:
+        yield pair
+
+
+def unplug(near: Host) -> None:
+    """Disconnect a host: its interface is gone."""
+    ip("-n", near.name, "link", "del", near.interface)
+
+
+def plug(near: Host, far: Host, interface: str) -> Host:
+    """Connect a host again, by an interface of this name; return it."""
+    ip(
+        "link",
+        "add",
+        interface,
+        "netns",
+        near.name,
+        "type",
+        "veth",
+        "peer",
+        "name",
+        "eth0",
+        "netns",
+        far.name,
+    )
+    for host, name in ((far, "eth0"), (near, interface)):
+        ip("-n", host.name, "addr", "add", f"{host.address}/24", "dev", name)
+        ip("-n", host.name, "link", "set", name, "up")
+    return replace(near, interface=interface)
+
+
+@pytest.mark.parametrize("interface", ["eth0", "eth1"])
+def test_impairment_comes_back_with_the_interface(
+    start: Start, plugged: tuple[Host, Host], interface: str
+) -> None:
+    near, far = plugged
+    clean = near.firewall()
+    sidecar = start("loss", "1%", host=near)
+    sidecar.wait_until_working()
+    started_ns = sidecar.answer("show")["started_ns"]
+    assert sidecar.call("set", "loss", "100%", "--traffic", "udp")[0] == 0
+    unplug(near)
+    sidecar.wait_for("the end of the interface", lambda: sidecar.call("health")[0] == 1)
+    gone = "the network interface eth0 is gone: its host was disconnected, restarted or stopped"
+    problem = f"nothing is impaired: {gone}; waiting for one to impair"
+    assert sidecar.call("health") == (1, f"netem: {problem}\n")
+    assert sidecar.call("set", "loss", "1%") == (1, f"netem: {problem}\n")
+    assert sidecar.call("show") == (
+        0,
+        f"engine     none: {gone}\nimpaired   nothing\nworking    no: {problem}\n",
+    )
+    assert near.firewall() == clean
+    near = plug(near, far, interface)
+    sidecar.wait_until_working()
+    shown = sidecar.answer("show")
+    assert (shown["interface"], shown["epoch"], shown["started_ns"]) == (interface, 3, started_ns)
+    assert shown["impairment"] == {"spec": "loss 100%", "directions": "both", "traffic": "udp"}
+    assert reaches(near, far, PORT) == reaches(far, near, PORT) == 0
+    assert sidecar.call("clear")[0] == 0
+    assert reaches(near, far, PORT) == 3
+    assert sidecar.stop() == 0
+    log = sidecar.log()
+    assert log[2:4] == [
+        "apply loss 100% (direction both, traffic udp)",
+        f"gone {gone}; nothing is impaired until it has one again",
+    ]
+    assert log[4].startswith(f"engine userspace on {interface}: ")
+    assert log[5:] == ["apply loss 100% (direction both, traffic udp)", "clear nothing is impaired", "stop"]
+    assert near.firewall() == clean
+
+
+def test_interface_that_is_changed_for_another_at_once_is_impaired(
+    start: Start, plugged: tuple[Host, Host]
+) -> None:
+    near, far = plugged
+    sidecar = start("loss", "100%", host=near)
+    sidecar.wait_until_working()
+    sidecar.process.send_signal(signal.SIGSTOP)  # it hears of both at one moment
+    unplug(near)
+    near = plug(near, far, "eth0")
+    sidecar.process.send_signal(signal.SIGCONT)
+    sidecar.wait_for("the new interface", lambda: sidecar.answer("show")["epoch"] == 2)
+    sidecar.wait_until_working()
+    assert reaches(near, far, PORT) == 0
+    assert sidecar.call("clear")[0] == 0
+    assert reaches(near, far, PORT) == 3
+    assert sidecar.stop() == 0
+
+
+def test_interface_that_is_named_and_comes_back_by_another_name_is_not_guessed(
+    start: Start, plugged: tuple[Host, Host]
+) -> None:
+    near, far = plugged
+    sidecar = start("loss", "100%", "--interface", "eth0", host=near)
+    sidecar.wait_until_working()
+    unplug(near)
+    near = plug(near, far, "eth1")
+    sidecar.wait_for("eth1", lambda: "; there is eth1: NETEM_INTERFACE chooses" in sidecar.call("health")[1])
+    assert reaches(near, far, PORT) == 3
+    assert sidecar.stop() == 0
+
+
+def test_sidecar_ends_when_nothing_says_that_the_host_comes_back(
+    start: Start, plugged: tuple[Host, Host]
+) -> None:
+    near, _far = plugged
+    sidecar = start("loss", "1%", host=near, hosts_file="")
+    sidecar.wait_until_working()
+    unplug(near)
+    assert sidecar.ended() == 1
+    assert sidecar.log()[-1] == f"gone {Ended.UNKNOWN}"
 
 
 # --- the log of packets behind an impairment

@@ -14,6 +14,7 @@ from socketlab.run.docker_engine import connect
 from socketlab.run.lab import Lab
 from tests.integration.command import Command
 from tests.integration.hosts import Hosts
+from tests.integration.sidecar import Attach
 
 
 @pytest.fixture(scope="session")
@@ -135,3 +136,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         log = "\n".join(f"{host} | {line}" for _time, host, line in lab.log("server", "client")[-60:])
         report.sections.append(("the lab's log", log))
     return report
+
+
+@pytest.fixture
+def attach(engine: docker.DockerClient) -> Iterator[Attach]:
+    attach = Attach(engine)
+    try:
+        yield attach
+    finally:
+        attach.remove()

@@ -126,16 +126,26 @@ class Attach:
 
     def start(
         self,
-        host: Container,
+        host: Container | str,
         *words: str,
         cap_add: tuple[str, ...] = ("NET_ADMIN", "NET_RAW"),
+        restart: str = "",
         **variables: str,
     ) -> Container:
-        """Start a sidecar of a host."""
+        """Start a sidecar.
+
+        Args:
+            host: whose network it shares; or the name of the network that it joins by itself.
+            words: arguments of `netem`.
+            cap_add: its capabilities.
+            restart: Docker's policy; empty: none.
+            variables: of its environment.
+        """
         sidecar = self._engine.containers.run(
             IMAGE,
             list(words) or None,
-            network_mode=f"container:{host.id}",
+            network_mode=host if isinstance(host, str) else f"container:{host.id}",
+            restart_policy=cast("Any", {"Name": restart} if restart else None),
             cap_drop=["ALL"],
             cap_add=list(cap_add),
             read_only=True,

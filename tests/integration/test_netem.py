@@ -165,15 +165,6 @@ def test_losing_everything_stops_the_lectures_client_but_not_dns(shared: Sidecar
 # --- what it refuses
 
 
-@pytest.fixture
-def attach(engine: docker.DockerClient) -> Iterator[Attach]:
-    attach = Attach(engine)
-    try:
-        yield attach
-    finally:
-        attach.remove()
-
-
 @pytest.fixture(scope="module")
 def unimpaired(engine: docker.DockerClient) -> Iterator[Sidecar]:
     """A lab with a server and no sidecar; its network is the same at the end."""

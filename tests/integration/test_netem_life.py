@@ -3,18 +3,21 @@
 What is in the network's namespace is looked up there by a container of its own, never asked of the sidecar.
 """
 
+import json
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import docker
 import pytest
 from docker.errors import APIError, NotFound
+from docker.models.containers import Container
 
 from socketlab.run.lab import ROLES, Lab
+from tests.integration.hosts import IMAGE as HOST_IMAGE
 from tests.integration.hosts import Hosts
-from tests.integration.sidecar import Sidecar, eventually, finished, stream
+from tests.integration.sidecar import Attach, Sidecar, eventually, finished, stream
 
 pytestmark = pytest.mark.usefixtures("netem_image")
 
@@ -168,8 +171,107 @@ def test_sidecar_of_a_removed_host_ends_and_says_so(fresh: Sidecar) -> None:
 
     eventually("its end", ended)
     assert sidecar.attrs["State"]["ExitCode"] == 1
-    assert fresh.log()[-1] == "gone      it is removed: start the sidecar again together with it"
-    # Compose makes both anew.
+    assert fresh.log()[-1] == (
+        "gone      the host is removed, and what runs in its place is not impaired: start a new sidecar there"
+        " (docker compose up --detach)"
+    )
+    # Compose makes both anew, or where the server is there again the sidecar alone.
     assert fresh.compose("up", "--detach", "server", "netem", NETEM="loss 100%").returncode == 0
     fresh.wait_until_working()
     assert fresh.stats()["impairment"]["spec"] == "loss 100%"
+
+
+def test_impairment_comes_back_with_the_network(
+    fresh: Sidecar, hosts: Hosts, tmp_path: Path, engine: docker.DockerClient
+) -> None:
+    fresh.start("loss 1%")
+    assert fresh.call("set", "loss", "100%")[0] == 0
+    before = fresh.stats()
+    network = engine.networks.get(hosts.network_of(fresh.lab))
+    server = fresh.lab.container("server")
+    network.disconnect(server)
+    eventually("the end of its network", lambda: fresh.call("health")[0] == 1)
+    assert fresh.call("show")[1].splitlines()[1] == "impaired   nothing"
+    time.sleep(
+        2
+    )  # longer than it takes to believe that the host is back elsewhere: it must not end meanwhile
+    network.connect(server, aliases=["server"])
+    eventually("a sidecar at work again", lambda: fresh.call("health")[0] == 0)
+    after = fresh.stats()
+    assert (after["started_ns"], after["epoch"]) == (before["started_ns"], before["epoch"] + 1)
+    assert after["impairment"] == before["impairment"]
+    answers, _different = finished(stream(hosts, fresh.lab, tmp_path, 50))
+    assert answers == 0
+    assert fresh.stats()["directions"]["ingress"]["dropped"] == 50
+    assert fresh.container.attrs["RestartCount"] == 0
+
+
+# --- beside any container, as docs/netem.md has it
+
+
+def test_sidecar_of_any_container_joins_it_again_when_it_is_restarted(hosts: Hosts, attach: Attach) -> None:
+    host = hosts.start(hosts.network(), ["sleep", "60"])
+    sidecar = attach.start(host, "run", "loss", "100%", restart="on-failure")
+    eventually("a sidecar at work", lambda: working(sidecar))
+    host.restart(timeout=1)
+    eventually("its end", lambda: not working(sidecar))
+    eventually("a sidecar that has joined again", lambda: working(sidecar), REJOINED_WITHIN_S)
+    sidecar.reload()
+    assert sidecar.attrs["RestartCount"] == 1
+    # Its healthcheck sees packets of its own come back from where it is; that this is where the host is:
+    assert namespace(sidecar) == namespace(host)
+
+
+def test_sidecar_that_nobody_starts_again_ends_loudly(hosts: Hosts, attach: Attach) -> None:
+    host = hosts.start(hosts.network(), ["sleep", "60"])
+    sidecar = attach.start(host, "run", "loss", "100%")
+    eventually("a sidecar at work", lambda: working(sidecar))
+    host.restart(timeout=1)
+    assert sidecar.wait(timeout=REJOINED_WITHIN_S)["StatusCode"] == 1
+    last = sidecar.logs(stream=False).decode().splitlines()[-1]
+    assert last[20:].startswith(
+        "gone      the host is back with a new network, and nothing is impaired there: "
+    )
+
+
+# Sends twenty datagrams to an address.
+TWENTY = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    for _ in range(20):
+        sock.sendto(b"x", (sys.argv[1], 9))
+"""
+
+
+def test_impairment_of_a_network_that_is_the_sidecars_own_outlives_its_services(
+    hosts: Hosts, engine: docker.DockerClient, attach: Attach
+) -> None:
+    network = hosts.network()
+    peer = hosts.start(network, ["sleep", "60"])
+    peer.reload()
+    address = peer.attrs["NetworkSettings"]["Networks"][network]["IPAddress"]
+    sidecar = attach.start(network, "run", "loss", "100%", "--direction", "egress", "--traffic", "udp:9")
+    eventually("a sidecar at work", lambda: working(sidecar))
+    for made in (1, 2):  # and made anew
+        engine.containers.run(
+            HOST_IMAGE, ["-c", TWENTY, address], entrypoint="python3", remove=True,
+            network_mode=f"container:{sidecar.id}",
+        )  # fmt: skip
+        assert working(sidecar)
+        stats = json.loads(cast("bytes", sidecar.exec_run(["netem", "stats", "--json"])[1]))
+        assert (stats["epoch"], stats["directions"]["egress"]["dropped"]) == (1, 20 * made)
+
+
+def working(sidecar: Container) -> bool:
+    """Return whether a sidecar is at work, by its own healthcheck."""
+    try:
+        return bool(sidecar.exec_run(["netem", "health"])[0] == 0)
+    except APIError:  # it is not running at this moment
+        return False
+
+
+def namespace(container: Container) -> str:
+    """Return the name of a container's network namespace."""
+    code, name = container.exec_run(["readlink", "/proc/self/ns/net"])
+    assert code == 0, name
+    return cast("bytes", name).decode()

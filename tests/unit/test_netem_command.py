@@ -257,6 +257,19 @@ def test_cleared_sidecar_says_so(call: Call, sent: Sent, capfd: Out) -> None:
     ]
 
 
+def test_sidecar_without_an_interface_says_that_nothing_is_impaired(
+    call: Call, sent: Sent, capfd: Out
+) -> None:
+    problem = "nothing is impaired: eth0 is gone"
+    sent.answers = answer(engine=None, reason="eth0 is gone", impairment=None, directions={}, problem=problem)
+    call("show")
+    assert capfd.readouterr().out.splitlines() == [
+        "engine     none: eth0 is gone",
+        "impaired   nothing",
+        "working    no: nothing is impaired: eth0 is gone",
+    ]
+
+
 def test_spec_that_does_nothing_is_called_nothing(call: Call, sent: Sent, capfd: Out) -> None:
     found = {"spec": "", "directions": "both", "traffic": "udp"}
     sent.answers = answer(impairment=found, directions={Direction.INGRESS: {"spec": ""}}, problem=None)

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import host
@@ -107,9 +107,9 @@ def test_counters_of_this_machine_have_the_tables_that_are_read() -> None:
 # --- its end
 
 
-def test_interface_exists_or_not() -> None:
-    assert host.exists("lo")
-    assert not host.exists("eth999")
+def test_interface_has_an_index_or_none() -> None:
+    assert host.index("lo") == socket.if_nametoindex("lo")
+    assert host.index("eth999") == 0
 
 
 class Story:
@@ -118,13 +118,22 @@ class Story:
     Args:
         file: the file.
         scenes: what is in it, from which second on.
+        links: the interfaces that are here, from which second on.
     """
 
-    def __init__(self, file: Path, *scenes: tuple[float, str]) -> None:
+    def __init__(
+        self, file: Path, *scenes: tuple[float, str], links: Sequence[tuple[float, Sequence[str]]] = ()
+    ) -> None:
         self.file = file
         self.now = 0.0
         self._scenes = list(scenes)
+        self._links = links
         self.sleep(0)
+
+    def addressed(self) -> Iterator[str]:
+        """Yield the interfaces of this moment."""
+        now = [names for begin, names in self._links if begin <= self.now]
+        return iter(now[-1] if now else ())
 
     def monotonic(self) -> float:
         """Return the time of the story."""
@@ -137,9 +146,13 @@ class Story:
             self.file.write_text(self._scenes.pop(0)[1])
         assert self.now < 1000, "it waits for ever"
 
-    def end(self, *, told: bool = True, age: float = 60) -> tuple[Ended, float]:
+    def end(self, wanted: str = "", *, told: bool = True, age: float = 60) -> tuple[Ended | str, float]:
         """Return what became of the host, and after how many seconds this was known."""
-        ended = host.wait_for_return(told, -age, hosts=self.file, monotonic=self.monotonic, sleep=self.sleep)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(host, "addressed", self.addressed)
+            ended = host.wait_for_return(
+                told, -age, wanted, hosts=self.file, monotonic=self.monotonic, sleep=self.sleep
+            )
         return ended, round(self.now, 1)
 
 
@@ -221,3 +234,44 @@ def test_where_the_file_never_named_the_host_it_is_no_evidence(hosts: Path) -> N
     ended, after = Story(hosts, (0, EMPTY), (1, RUNS)).end(told=False)
     assert ended is Ended.UNKNOWN
     assert UNKNOWN_S <= after <= UNKNOWN_S + 0.2
+
+
+# --- its return to this network
+
+# Disconnected after 1 s, connected again after 30 s: the file and the interfaces do not change at one moment.
+OFF_AND_ON = ((0, RUNS), (0.2, EMPTY), (30, RUNS))
+
+
+@pytest.mark.parametrize("name", ["eth0", "eth1"])
+def test_host_that_is_connected_again_is_impaired_here(hosts: Path, name: str) -> None:
+    story = Story(hosts, *OFF_AND_ON, links=[(30.5, [name])])
+    assert story.end() == (name, 30.5)
+
+
+def test_interface_that_is_named_is_waited_for(hosts: Path) -> None:
+    # It is connected to another network still: the file names it all the time, and it has an interface here.
+    story = Story(hosts, (0, RUNS), links=[(0, ["eth1"]), (40, ["eth0", "eth1"])])
+    assert story.end("eth0") == ("eth0", 40)
+
+
+def test_host_that_has_lost_one_of_its_networks_and_is_then_restarted_is_back_elsewhere(hosts: Path) -> None:
+    story = Story(hosts, (0, RUNS), (50, EMPTY), (51, RUNS), links=[(0, ["eth1"]), (50, [])])
+    ended, after = story.end("eth0")
+    assert ended is Ended.BACK
+    assert after >= 51 + SETTLED_S
+
+
+def test_host_that_comes_back_with_several_interfaces_is_refused(hosts: Path) -> None:
+    with pytest.raises(Failure, match=r"^this host has several interfaces \(eth0, eth1\)"):
+        Story(hosts, (0, RUNS), links=[(1, ["eth0", "eth1"])]).end()
+
+
+def test_host_that_nothing_names_is_waited_for_while_an_interface_is_here(hosts: Path) -> None:
+    story = Story(hosts, (0, EMPTY), links=[(0, ["eth1"]), (100, []), (100 + UNKNOWN_S - 1, ["eth0"])])
+    assert story.end("eth0", told=False)[0] == "eth0"
+
+
+@pytest.mark.parametrize("ended", list(Ended))
+def test_what_became_of_the_host_says_that_nothing_is_impaired_and_what_to_do(ended: Ended) -> None:
+    assert "impaired" in ended
+    assert "start" in ended

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -117,8 +117,8 @@ def log() -> Iterator[Log]:
 @pytest.fixture
 def running(engine: FakeEngine, log: Log) -> Sidecar:
     """A sidecar that impairs already."""
-    running = Sidecar(engine, "why not", "eth0", ASKED, log.journal)
-    running.apply(ASKED)
+    running = Sidecar(ASKED, log.journal)
+    running.begin(engine, "why not", "eth0")
     engine.done.clear()
     log.events()
     return running
@@ -329,6 +329,28 @@ def path_of(fd: int) -> str:
         return str(sock.getsockname())
 
 
+@contextmanager
+def client_of(path: str) -> Iterator[socket.socket]:
+    """Yield a socket that can ask a sidecar."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+        client.bind(f"{path}-client")
+        client.connect(path)
+        client.settimeout(5)
+        yield client
+    Path(f"{path}-client").unlink()
+
+
+def exchange(watch: Mapping[int, Callable[[], None]], request: dict[str, str]) -> dict[str, Any]:
+    """Return the answer to a request, in the engine's loop."""
+    [control] = watch
+    with client_of(path_of(control)) as client:
+        client.send(json.dumps(request).encode())
+        assert select.select([control], [], [], 5)[0] == [control]
+        watch[control]()
+        answer: dict[str, Any] = json.loads(client.recv(1 << 16))["answer"]
+        return answer
+
+
 def said(capfd: pytest.CaptureFixture[str]) -> list[str]:
     """Return the lines of the journal without their time."""
     return [line[20:] for line in capfd.readouterr().out.splitlines()]
@@ -370,15 +392,7 @@ def test_signals_do_not_interrupt_the_restoring(
 
 def test_requests_are_answered_in_the_engines_loop(started: Started, engine: FakeEngine) -> None:
     def script(watch: Mapping[int, Callable[[], None]]) -> None:
-        [control] = watch
-        path = path_of(control)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
-            client.bind(f"{path}-client")
-            client.sendto(b'{"command": "set", "spec": "loss 5%"}', path)
-            assert select.select([control], [], [], 5)[0] == [control]
-            watch[control]()
-            assert json.loads(client.recv(1 << 16))["answer"]["epoch"] == 2
-        Path(f"{path}-client").unlink()
+        assert exchange(watch, {"command": "set", "spec": "loss 5%"})["epoch"] == 2
 
     assert started(script) == (0, [])
     assert engine.done == ["apply loss 10% seed 42", "serve", "apply loss 5%", "clear", "close"]
@@ -400,7 +414,20 @@ def test_failure_while_the_host_is_there_is_told(started: Started, engine: FakeE
     assert engine.done[-2:] == ["clear", "close"]
 
 
-@pytest.mark.parametrize("ended", [Ended.BACK, Ended.REMOVED, Ended.UNKNOWN])
+def vanishing(monkeypatch: pytest.MonkeyPatch, index: int) -> Callable[[object], None]:
+    """Return what happens in the engine's loop when the interface ends: its name has another index, or 0."""
+
+    def script(_watch: object) -> None:
+        monkeypatch.setattr(host, "index", lambda _name: index)
+        raise Failure("the queue is broken")  # whatever an engine says of it first
+
+    return script
+
+
+GONE = "gone      the network interface lo is gone: its host was disconnected, restarted or stopped"
+
+
+@pytest.mark.parametrize("ended", list(Ended))
 def test_sidecar_whose_host_is_gone_waits_and_ends_to_be_started_again(
     started: Started,
     engine: FakeEngine,
@@ -410,33 +437,110 @@ def test_sidecar_whose_host_is_gone_waits_and_ends_to_be_started_again(
 ) -> None:
     engine.stuck = True  # there is nothing to restore any more
 
-    def script(_watch: object) -> None:
-        monkeypatch.setattr(host, "exists", lambda _name: False)
-        raise Failure("the interface lo is gone")
-
-    def wait(told: bool, _started: float) -> Ended:
+    def wait(told: bool, _started: float, _wanted: str, **_more: object) -> Ended:
         assert told
         assert engine.done[-2:] == ["clear", "close"]
+        engines.alone().close()  # while it waits, another sidecar may be at work here
         return ended
 
     monkeypatch.setattr(host, "wait_for_return", wait)
-    assert started(script) == (1, [])
-    assert said(capfd)[-2:] == ["gone      the interface lo is gone", f"gone      {ended}"]
+    assert started(vanishing(monkeypatch, 0)) == (1, [])
+    assert said(capfd)[-2:] == [f"{GONE}; nothing is impaired until it has one again", f"gone      {ended}"]
 
 
 def test_sidecar_that_waits_for_its_host_can_be_stopped(
     started: Started, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def script(_watch: object) -> None:
-        monkeypatch.setattr(host, "exists", lambda _name: False)
-        raise Failure("the interface lo is gone")
-
-    def wait(_told: bool, _started: float) -> Ended:
+    def wait(_told: bool, _started: float, _wanted: str, **_more: object) -> Ended:
         raise SystemExit(128 + signal.SIGTERM)
 
     monkeypatch.setattr(host, "wait_for_return", wait)
-    assert started(script) == (0, [])
+    assert started(vanishing(monkeypatch, 0)) == (0, [])
     assert said(capfd)[-1] == "stop"
+
+
+def test_sidecar_goes_on_with_what_was_asked_last_when_its_host_is_connected_again(
+    started: Started, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def set_and_vanish(watch: Mapping[int, Callable[[], None]]) -> None:
+        assert exchange(watch, {"command": "set", "spec": "loss 5%", "directions": "ingress"})["epoch"] == 2
+        engine.script = stop
+        vanishing(monkeypatch, 7)(watch)
+
+    def stop(watch: Mapping[int, Callable[[], None]]) -> None:
+        shown = exchange(watch, {"command": "show"})
+        assert (shown["epoch"], shown["interface"], shown["impairment"]["spec"]) == (3, "eth1", "loss 5%")
+
+    monkeypatch.setattr(host, "wait_for_return", lambda *_told, **_more: "eth1")
+    assert started(set_and_vanish) == (0, [])
+    assert engine.done == [
+        *("apply loss 10% seed 42", "serve", "apply loss 5%", "clear", "close"),
+        *("apply loss 5%", "serve", "clear", "close"),
+    ]
+    assert said(capfd)[2:] == [
+        "apply     loss 5%  (direction ingress, traffic all but DNS)",
+        f"{GONE}; nothing is impaired until it has one again",
+        "engine    userspace on eth1: asked for",
+        "apply     loss 5%  (direction ingress, traffic all but DNS)",
+        "stop",
+    ]
+
+
+def test_sidecar_that_was_cleared_impairs_nothing_when_its_host_is_connected_again(
+    started: Started, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def clear_and_vanish(watch: Mapping[int, Callable[[], None]]) -> None:
+        exchange(watch, {"command": "clear"})
+        engine.script = lambda watch: epochs.append(exchange(watch, {"command": "show"})["epoch"])
+        vanishing(monkeypatch, 7)(watch)
+
+    epochs: list[int] = []
+    monkeypatch.setattr(host, "wait_for_return", lambda *_told, **_more: "eth1")
+    assert started(clear_and_vanish) == (0, [])
+    assert engine.done[-3:] == ["serve", "clear", "close"]
+    assert engine.done.count("apply loss 10% seed 42") == 1
+    assert epochs == [3]
+
+
+def test_sidecar_without_an_interface_says_that_nothing_is_impaired(
+    running: Sidecar, engine: FakeEngine, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running.pause("eth0")
+    gone = "the network interface eth0 is gone: its host was disconnected, restarted or stopped"
+    monkeypatch.setattr(host, "addressed", lambda: iter([]))
+    for request in ({"command": "health"}, {"command": "set", "spec": "loss 1%"}, {"command": "clear"}):
+        with pytest.raises(Failure) as failed:
+            running.handle(request)
+        assert str(failed.value) == f"nothing is impaired: {gone}; waiting for one to impair"
+    shown = running.handle({"command": "show"})
+    assert (shown["engine"], shown["reason"]) == (None, gone)
+    assert (shown["impairment"], shown["directions"]) == (None, {})
+    assert shown["problem"] == f"nothing is impaired: {gone}; waiting for one to impair"
+    assert running.handle({"command": "stats"})["directions"] == {}
+    monkeypatch.setattr(host, "addressed", lambda: iter(["eth1"]))
+    with pytest.raises(Failure, match=r"; there is eth1: NETEM_INTERFACE chooses$"):
+        running.handle({"command": "health"})
+    assert engine.done == []
+    assert log.events() == [("gone", f"{gone}; nothing is impaired until it has one again")]
+
+
+def test_requests_are_answered_while_it_waits(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    def script(watch: Mapping[int, Callable[[], None]]) -> None:
+        paths.append(path_of(next(iter(watch))))
+        vanishing(monkeypatch, 0)(watch)
+
+    def wait(*_told: object, sleep: Callable[[float], None]) -> Ended:
+        with client_of(paths[0]) as client:
+            client.send(b'{"command": "health"}')
+            sleep(5)
+            answer = json.loads(client.recv(1 << 16))
+        assert (answer["exit"], answer["error"][:20]) == (1, "nothing is impaired:")
+        sleep(0)  # nobody asks
+        return Ended.BACK
+
+    paths: list[str] = []
+    monkeypatch.setattr(host, "wait_for_return", wait)
+    assert started(script) == (1, [])
 
 
 def test_network_that_cannot_be_restored_is_told(

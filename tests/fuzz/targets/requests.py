@@ -51,7 +51,8 @@ JOURNAL = Journal(as_json=False, quiet=True, fd=NOWHERE)
 
 
 def request(data: bytes) -> None:
-    running = sidecar.Sidecar(cast("Any", Still()), "", "eth0", Impairment(Spec()), JOURNAL)
+    running = sidecar.Sidecar(Impairment(Spec()), JOURNAL)
+    running.begin(cast("Any", Still()), "", "eth0")
     with replaced(host, "counters", dict):
         said = control._answer(running.handle, data, cut=False)
         read = json.loads(json.dumps(said))
