@@ -17,6 +17,7 @@ KEPT = {
         "RcvbufErrors",
         "SndbufErrors",
         "InCsumErrors",
+        "MemErrors",
     ),
     "Tcp": ("InSegs", "OutSegs", "RetransSegs", "InCsumErrors"),
     "TcpExt": (

@@ -1,17 +1,36 @@
 """What an impairment comes to: which shares of messages are lost, doubled, sent ahead, in the long run.
 
-The spec names chances a packet; what happens to a message follows from them, but is not always the same
-number. A doubled datagram is lost only if both copies are; correlated draws lose less than they are asked
-for; the models with states lose what their stationary distribution says.
+The spec names chances of packets. What happens to a message follows from them, but is not always the same
+number: a doubled datagram is lost only if both copies are, correlated draws lose less than they name, loss
+with states loses what its stationary distribution says, and a copy draws a number of its own, so that the
+states go on faster where packets are doubled.
+
+Each option decides by a chain: a state, and for each step the chance of yes or no together with the next
+state. Without correlation there is one state. With correlation x' = (1 - rho) u + rho x, with u from 0 to 1
+at random: its states are intervals of x (Ulam's method).
+
+Source of the order of decisions: netem_enqueue(), as in `services/netem/model.py`.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 from impairment import GilbertElliott, RandomLoss, Spec, StateLoss
 
+from socketlab.analyse.corruption import Flips
+
 U32 = 2**32 - 1
-GRID = 4000  # steps from 0 to 1 for the distribution of correlated draws
+# Of the limit in which a chain forgets its beginning: the mean over some 1 / FORGETS steps.
+FORGETS = 1e-9
+DEVIATIONS = 6.5  # of correlated draws from their mean: beyond these there are none worth counting
+FINENESS = 16  # intervals within the width of the fresh part of a draw: an error of less than 0.0002
+MOST_INTERVALS = 800
+BESIDE = 36  # intervals where two correlated options act on each other: an error of less than 0.005
+
+Matrix = Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -29,109 +48,255 @@ class Share:
     independent: bool = True
 
 
-def loss(spec: Spec) -> Share:
+def loss(spec: Spec, flips: Flips) -> Share:
     """Return the share of messages that do not arrive: lost, or corrupted and therefore thrown away."""
-    dropped = drop(spec)
-    doubled = probability(spec.duplicate, spec.duplicate_correlation)
-    corrupted = probability(spec.corrupt, spec.corrupt_correlation)
-    p, d, c = dropped.expected, doubled, corrupted
-    # Of a doubled packet that is lost the copy remains. The copy of one that is not goes the same way again:
-    # it may be lost. Whoever gets through may be corrupted.
-    expected = p * (1 - d) + c * ((1 - d) * (1 - p) + d * p) + d * (1 - p) * c * (p + (1 - p) * c)
-    correlated = (spec.duplicate and spec.duplicate_correlation) or (
-        spec.corrupt and spec.corrupt_correlation
-    )
-    return Share(dropped.asked, expected, dropped.independent and not correlated)
+    fates = _fates(spec)
+    once, both = _dead(spec, flips)
+    expected = fates.lost + (fates.passed + fates.left + fates.copy_lost) * once + fates.doubled * both
+    return Share(_asked(spec), expected, _independent(spec))
 
 
-def duplication(spec: Spec) -> Share:
+def duplication(spec: Spec, flips: Flips) -> Share:
     """Return the share of messages that arrive twice."""
-    d = probability(spec.duplicate, spec.duplicate_correlation)
-    p = drop(spec).expected
-    c = probability(spec.corrupt, spec.corrupt_correlation)
-    independent = not (spec.duplicate_correlation or spec.corrupt_correlation) and drop(spec).independent
-    return Share(spec.duplicate / U32, d * ((1 - p) * (1 - c)) ** 2, independent)
+    once, both = _dead(spec, flips)
+    expected = _fates(spec).doubled * (1 - 2 * once + both)
+    return Share(spec.duplicate / U32, expected, _independent(spec))
 
 
-def sent_ahead(spec: Spec) -> Share:
-    """Return the share of the packets not lost that go ahead of those that wait."""
-    share = probability(spec.reorder, spec.reorder_correlation)
-    if spec.gap > 1 and share:
-        # gap - 1 packets are delayed for certain, then each goes ahead by chance until one has.
-        share = 1 / (spec.gap - 1 + 1 / share)
-    return Share(spec.reorder / U32, share, independent=spec.gap <= 1 and not spec.reorder_correlation)
+def packet_loss(spec: Spec, *, copies_counted: bool) -> Share:
+    """Return the share of packets, copies included, that the network loses, as an engine counts.
+
+    Of a doubled packet that is lost the copy remains: two packets, one lost, to an engine that counts its
+    copies; one packet that passes to one that does not (the kernel). Where that makes trials depend on each
+    other, they vary less than independent ones: an interval for these is on the safe side.
+    """
+    fates = _fates(spec)
+    lost, packets = fates.lost + fates.copy_lost, 1 + fates.copy_lost + fates.doubled
+    if copies_counted:
+        lost, packets = lost + fates.left, packets + fates.left
+    return Share(_asked(spec), lost / packets, not _has_memory(spec.loss))
 
 
 def corruption(spec: Spec) -> Share:
     """Return the share of the packets not lost that have a bit turned over."""
-    share = probability(spec.corrupt, spec.corrupt_correlation)
-    return Share(spec.corrupt / U32, share, independent=not spec.corrupt_correlation)
+    once, _twice = _again(_correlated(spec.corrupt, spec.corrupt_correlation))
+    return Share(spec.corrupt / U32, once, independent=not spec.corrupt_correlation)
 
 
-def probability(value: int, correlation: int) -> float:
-    """Return how often a draw of netem is at most `value`; both are shares of 2**32 - 1.
+def death_by_corruption(spec: Spec, flips: Flips) -> Share:
+    """Return the share of the packets not lost that do not arrive because of a bit turned over."""
+    share = corruption(spec)
+    return Share(share.asked, share.expected * flips.deadly, share.independent)
 
-    A correlated draw is the mean of the last one and a fresh one, so draws gather in the middle: 10 % with a
-    correlation of 25 % is 1.8 % in truth. (This is how every kernel does it.)
+
+def sent_ahead(spec: Spec) -> Share:
+    """Return the share of the packets not lost that go ahead of those that wait."""
+    gap = max(1, spec.gap)
+    share, _twice = _again(_correlated(spec.reorder, spec.reorder_correlation))
+    # gap - 1 packets are delayed for certain, then each goes ahead by chance until one has.
+    expected = 1 / (gap - 1 + 1 / share) if share else 0.0
+    if spec.reorder_correlation == U32:
+        expected = share / gap  # one draw for all: each gap-th goes ahead, or none does
+    independent = gap == 1 and not spec.reorder_correlation
+    return Share(spec.reorder / U32, expected, independent)
+
+
+def _asked(spec: Spec) -> float | None:
+    match spec.loss:
+        case None:
+            return 0.0
+        case RandomLoss(value):
+            return value / U32
+        case _:
+            return None
+
+
+def _has_memory(loss: object) -> bool:
+    return loss is not None and not (isinstance(loss, RandomLoss) and not loss.correlation)
+
+
+def _independent(spec: Spec) -> bool:
+    return not (
+        _has_memory(spec.loss)
+        or (spec.duplicate and spec.duplicate_correlation)
+        or (spec.corrupt and spec.corrupt_correlation)
+    )
+
+
+def _dead(spec: Spec, flips: Flips) -> tuple[float, float]:
+    """Return the chance that a packet dies of corruption, and that a packet and its copy both do.
+
+    How often numbers are drawn for it depends on duplication and loss, which numbers does not.
+    """
+    once, twice = _again(_correlated(spec.corrupt, spec.corrupt_correlation))
+    return once * flips.deadly, twice * flips.deadly**2
+
+
+# --- chains
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """What decides yes or no, again and again.
+
+    Attributes:
+        yes, no: the chance of this answer and of the next state (column), in each state (row).
+        start: the chance of each state in the beginning.
+    """
+
+    yes: Matrix
+    no: Matrix
+    start: Sequence[float]
+
+
+@dataclass(frozen=True)
+class _Fates:
+    """What becomes of a message by duplication and loss; the chances add up to 1.
+
+    Attributes:
+        lost: not doubled, and lost.
+        passed: neither.
+        left: doubled and lost: the copy remains, and draws no number for its own loss.
+        copy_lost: doubled and not lost, but its copy is.
+        doubled: and neither of the two is lost.
+    """
+
+    lost: float
+    passed: float
+    left: float
+    copy_lost: float
+    doubled: float
+
+
+def _fates(spec: Spec) -> _Fates:
+    from scipy import sparse  # noqa: PLC0415 - it takes long, and a command without figures does not need it
+
+    both = isinstance(spec.loss, RandomLoss) and spec.loss.correlation and spec.duplicate_correlation
+    most = BESIDE if both else MOST_INTERVALS
+    doubling, losing = _correlated(spec.duplicate, spec.duplicate_correlation, most), _loss(spec, most)
+    double, single = sparse.csr_array(doubling.yes), sparse.csr_array(doubling.no)
+    lose, keep = sparse.csr_array(losing.yes), sparse.csr_array(losing.no)
+    steps = [
+        sparse.kron(answer, fate, format="csr")
+        for answer, fate in (
+            (single, lose),
+            (single, keep),
+            (double, lose),
+            (double, keep @ lose),
+            (double, keep @ keep),
+        )
+    ]
+    start = [one * other for one in doubling.start for other in losing.start]
+    usual = _in_the_long_run(sum(steps[1:], steps[0]), start)
+    return _Fates(*(float((usual @ step).sum()) for step in steps))
+
+
+def _again(chain: _Chain) -> tuple[float, float]:
+    """Return the chance of a yes, and of two in a row, in the long run."""
+    from scipy import sparse  # noqa: PLC0415
+
+    yes = sparse.csr_array(chain.yes)
+    usual = _in_the_long_run(yes + sparse.csr_array(chain.no), chain.start)
+    return float((usual @ yes).sum()), float((usual @ yes @ yes).sum())
+
+
+def _in_the_long_run(step: Any, start: Sequence[float]) -> Any:
+    """Return the share of time that a chain spends in each state.
+
+    Abel's mean exists for all chains: also for those that never leave a state, or go round in a circle.
+    """
+    from scipy import sparse  # noqa: PLC0415
+    from scipy.sparse.linalg import spsolve  # noqa: PLC0415
+
+    if len(start) == 1:
+        return sparse.csr_array([[1.0]])
+    identity = sparse.identity(len(start), format="csc")
+    usual = spsolve(sparse.csc_array(identity - (1 - FORGETS) * step.T), [FORGETS * share for share in start])
+    return sparse.csr_array([usual / usual.sum()])
+
+
+def _loss(spec: Spec, most: int) -> _Chain:
+    match spec.loss:
+        case None:
+            return _independently(0.0)
+        case RandomLoss(value, correlation):
+            return _correlated(value, correlation, most)
+        case GilbertElliott():
+            p, r, h, k1 = (value / U32 for value in (spec.loss.p, spec.loss.r, spec.loss.h, spec.loss.k1))
+            # Good, bad. The state before the step decides.
+            steps, lost = [[1 - p, p], [r, 1 - r]], (k1, 1 - h)
+            return _Chain(
+                [[chance * lost[state] for chance in row] for state, row in enumerate(steps)],
+                [[chance * (1 - lost[state]) for chance in row] for state, row in enumerate(steps)],
+                (1.0, 0.0),
+            )
+        case StateLoss():
+            return _four_states(spec.loss)
+
+
+def _four_states(loss: StateLoss) -> _Chain:
+    """Return the chain whose states 3 and 4 lose: the state after the step decides."""
+    # One number is compared with a chance and with a sum, which the kernel takes in 32 bits: beyond 1 it is
+    # small again, and the second comparison is never true.
+    p13 = max(0, (loss.p13 + loss.p14) % (U32 + 1) - loss.p14)
+    p31 = max(0, (loss.p31 + loss.p32) % (U32 + 1) - loss.p32)
+    chances = (p13, loss.p14, loss.p23, p31, loss.p32)
+    p13_, p14, p23, p31_, p32 = (value / U32 for value in chances)
+    lose = [[0.0, 0.0, p13_, p14], [0.0, 0.0, p23, 0.0], [0.0, 0.0, 1 - p31_ - p32, 0.0], [0.0] * 4]
+    keep = [
+        [1 - p13_ - p14, 0.0, 0.0, 0.0],
+        [0.0, 1 - p23, 0.0, 0.0],
+        [p31_, p32, 0.0, 0.0],
+        [1.0, 0.0, 0.0, 0.0],
+    ]
+    return _Chain(lose, keep, (1.0, 0.0, 0.0, 0.0))
+
+
+def _independently(chance: float) -> _Chain:
+    return _Chain([[chance]], [[1 - chance]], [1.0])
+
+
+def _correlated(value: int, correlation: int, most: int = MOST_INTERVALS) -> _Chain:
+    """Return what draws of netem decide that are correlated: yes where a draw is at most `value`.
+
+    Args:
+        value: a share of 2**32 - 1.
+        correlation: how much of the last draw goes into the next one, the same.
+        most: intervals that the draws are sorted into.
     """
     p, rho = value / U32, correlation / U32
     if not 0 < p < 1 or not rho:
-        return p
-    if rho >= 1:
-        return math.nan  # all draws are the one before the first
-    # Each draw is x' = (1 - rho) u + rho x, u from 0 to 1. Its distribution F is the fixed point of
-    # F(y) = mean over u of F((y - (1 - rho) u) / rho), reached by repeating that: a mean over a window, which
-    # is a difference of the integral of F.
-    distribution = [i / GRID for i in range(GRID + 1)]
-    for _ in range(min(200, math.ceil(math.log(1e-6) / math.log(rho)) + 1)):
-        integral = [0.0]
-        for i in range(GRID):
-            integral.append(integral[-1] + (distribution[i] + distribution[i + 1]) / 2 / GRID)
-
-        def up_to(x: float, integral: list[float] = integral) -> float:
-            if x <= 0:
-                return 0.0
-            if x >= 1:
-                return integral[-1] + (x - 1)  # above 1 the distribution is 1
-            place, rest = divmod(x * GRID, 1)
-            return integral[int(place)] + rest * (integral[int(place) + 1] - integral[int(place)])
-
-        width = (1 - rho) / rho
-        distribution = [
-            (up_to(i / GRID / rho) - up_to(i / GRID / rho - width)) / width for i in range(GRID + 1)
+        return _independently(p)
+    if correlation == U32:  # all draws are the one before the first
+        return _Chain([[1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]], [p, 1 - p])
+    deviation = (1 - rho) / math.sqrt(12 * (1 - rho**2))
+    low, high = max(0.0, 0.5 - DEVIATIONS * deviation), min(1.0, 0.5 + DEVIATIONS * deviation)
+    count = min(most, math.ceil(FINENESS * (high - low) / (1 - rho)))
+    width = (high - low) / count
+    inner = {low + width * place for place in range(count + 1)}
+    ends = sorted({0.0, p, 1.0} | {end for end in inner if abs(end - p) > width / 100})
+    # Where in its interval x was is forgotten: that widens the distribution by a sixth of the square of the
+    # interval. The fresh part gives back so much.
+    fresh = math.sqrt(max((1 - rho) ** 2 - 2 * (rho * width) ** 2, width**2))
+    shift = (1 - rho - fresh) / 2
+    rows = []
+    for first, last in pairwise(ends):
+        # The sum of two that are uniform: rho x, with x in this interval, and the fresh part.
+        start, stop, step = rho * first + shift, rho * last + shift, rho * (last - first) * fresh
+        below = [
+            (_ramp(end - start) - _ramp(end - stop) - _ramp(end - start - fresh) + _ramp(end - stop - fresh))
+            / step
+            for end in ends[1:-1]
         ]
-    place, rest = divmod(p * GRID, 1)
-    return distribution[int(place)] + rest * (distribution[int(place) + 1] - distribution[int(place)])
-
-
-def drop(spec: Spec) -> Share:
-    """Return the share of packets that the network loses, copies and all."""
-    match spec.loss:
-        case None:
-            return Share(0.0, 0.0)
-        case RandomLoss(value, correlation):
-            return Share(value / U32, probability(value, correlation), independent=not correlation)
-        case GilbertElliott(p, r, h, k1):
-            bad = p / (p + r) if p + r else 0.0
-            return Share(None, bad * (1 - h / U32) + (1 - bad) * k1 / U32, independent=False)
-        case StateLoss():
-            return Share(None, _state_loss(spec.loss), independent=False)
-
-
-def _state_loss(chain: StateLoss) -> float:
-    """Return the stationary share of the states 3 and 4, reached from state 1."""
-    p13, p31, p32, p23, p14 = (
-        value / U32 for value in (chain.p13, chain.p31, chain.p32, chain.p23, chain.p14)
+        rows.append([above - under for under, above in pairwise([0.0, *below, 1.0])])
+    split = ends.index(p)
+    rest = len(rows) - split
+    return _Chain(
+        [row[:split] + [0.0] * rest for row in rows],
+        [[0.0] * split + row[split:] for row in rows],
+        [1 / len(rows)] * len(rows),
     )
-    # Of overlapping chances the kernel takes the first: p14 before p13, p32 before p31.
-    p13, p31 = min(p13, 1 - p14), min(p31, 1 - p32)
-    if not p13:
-        return p14 / (1 + p14)  # the burst is never reached
-    if p32 and not p23:
-        return 0.0  # state 2, which loses nothing, is never left
-    in_burst = 1 + (p32 / p23 if p23 else 0.0)  # states 3 and 2, as multiples of state 3
-    if not p31:
-        return 1 / in_burst  # the burst is never left
-    three_to_one = p13 / p31
-    total = 1 + p14 + three_to_one * in_burst
-    return (three_to_one + p14) / total
+
+
+def _ramp(x: float) -> float:
+    return max(x, 0.0) ** 2 / 2

@@ -3,18 +3,25 @@
 On each way the books must balance:
 
     came to the impairment + copies made - dropped - found the queue full - lost to overload - waiting
-        = reached a program + thrown away by the receiving host (no room in the socket, wrong checksum)
+        = reached a program + thrown away by the receiving host (no room in the socket, damaged)
+          + astray (corrupted where nobody counts)
 
-What does not balance is named, and not blamed on the network.
+What does not balance is named, and not blamed on the network. How many can have gone astray is limited: by so
+many that chance allows no more (but in one run of a million), see `corruption.py` and `_most_astray`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from impairment import Direction
+from impairment import Counters, Direction, Spec, parse
 
+from socketlab.analyse.corruption import Flips, flips
+from socketlab.analyse.intervals import at_most
 from socketlab.analyse.messages import Story
+from socketlab.describe.scenario import Stream
 from socketlab.observe.evidence import Evidence, Host, client_host, host_difference, passed
+
+U32 = 2**32 - 1  # what shares in a spec are of
 
 
 @dataclass(frozen=True)
@@ -30,9 +37,11 @@ class Balance:
         overload: lost there, because the machine was too slow; then nothing was measured.
         copies: made there.
         no_room: thrown away by the receiving host: its socket's buffer was full.
-        wrong_checksum: thrown away by the receiving host: they were corrupted.
-        astray: corrupted as well, but in their IP header: they became somebody else's, or nobody's. No
-            counter tells these: it is what is missing, as far as so many were corrupted.
+        wrong_checksum: thrown away by the receiving host: damaged, by the checksum or the length of the IP or
+            the UDP header.
+        astray: corrupted where no counter tells: in the header of the frame, or in an IP header that somebody
+            on the way has looked at. It is what is missing, as far as that can be.
+        astray_at_most: so many can have gone astray.
         arrived: that reached the receiving program.
     """
 
@@ -45,6 +54,7 @@ class Balance:
     no_room: int
     wrong_checksum: int
     astray: int
+    astray_at_most: int
     arrived: int
     overload: int = 0
 
@@ -56,8 +66,17 @@ class Balance:
     @property
     def after(self) -> int:
         """What the impairment let through and nobody can account for; below 0: what came from nowhere."""
-        through = self.came + self.copies - self.dropped - self.over_limit - self.overload
-        return through - self.arrived - self.no_room - self.wrong_checksum - self.astray
+        return self.tried - self.arrived - self.no_room - self.wrong_checksum - self.astray
+
+    @property
+    def corrupted(self) -> int:
+        """What did not arrive because a bit of it was turned over."""
+        return self.wrong_checksum + self.astray
+
+    @property
+    def tried(self) -> int:
+        """What was left to be corrupted: neither dropped nor refused."""
+        return self.came + self.copies - self.dropped - self.over_limit - self.overload
 
     @property
     def agrees(self) -> bool:
@@ -65,8 +84,8 @@ class Balance:
         return self.before == 0 and self.after == 0
 
 
-def balances(story: Story, evidence: Evidence) -> list[Balance]:
-    """Return the books of both ways; none where the sidecar or a host could not be asked."""
+def balances(stream: Stream, story: Story, evidence: Evidence) -> list[Balance]:
+    """Return the books of both ways of a stream of datagrams; none where a host could not be asked."""
     if (
         evidence.before is None
         or evidence.after is None
@@ -96,14 +115,18 @@ def balances(story: Story, evidence: Evidence) -> list[Balance]:
             dropped=counted.dropped,
             over_limit=counted.over_limit or 0,
             copies=copies if copies is not None else counted.packets - left,
-            no_room=host_difference(before, after, "Udp", "RcvbufErrors"),
-            wrong_checksum=_wrong_checksums(before, after),
+            no_room=host_difference(before, after, "Udp", "RcvbufErrors")
+            + host_difference(before, after, "Udp", "MemErrors"),
+            wrong_checksum=_damaged(before, after),
             astray=0,
+            astray_at_most=0,
             arrived=arrived,
             overload=counted.overload or 0,
         )
-        most = max(0, (counted.corrupted or 0) - book.wrong_checksum)
-        books.append(replace(book, astray=min(max(0, book.after), most)))
+        where = flips(stream.size, evidence.after.engine, direction)
+        spec = parse(evidence.after.specs.get(direction, ""))
+        most = _most_astray(book, counted, spec, where, host_difference(before, after, "Ip", "InHdrErrors"))
+        books.append(replace(book, astray=min(max(0, book.after), most), astray_at_most=most))
     return books
 
 
@@ -120,8 +143,34 @@ def unexplained(books: Sequence[Balance]) -> list[str]:
     return found
 
 
-def _wrong_checksums(before: Host, after: Host) -> int:
-    """Return how many datagrams a host has thrown away because a bit of them, or their header, was wrong."""
-    return host_difference(before, after, "Udp", "InCsumErrors") + host_difference(
-        before, after, "Ip", "InHdrErrors"
-    )
+def _damaged(before: Host, after: Host) -> int:
+    """Return how many datagrams a host has thrown away because a bit of them was wrong.
+
+    UDP counts among its errors those for which it had no room. The rest are wrong: their checksum, or a
+    length beyond the packet's end, which it counts nowhere else.
+    """
+    in_udp = host_difference(before, after, "Udp", "InErrors")
+    for name in ("RcvbufErrors", "MemErrors"):
+        in_udp -= host_difference(before, after, "Udp", name)
+    return in_udp + host_difference(before, after, "Ip", "InHdrErrors")
+
+
+def _most_astray(book: Balance, counted: Counters, spec: Spec, where: Flips, in_ip: int) -> int:
+    """Return how many can have been corrupted where their receiver does not count them.
+
+    Of those that were corrupted each may be one, with the chance `where.unseen`. How many were corrupted, the
+    user-space engine says. The kernel does not: there each of those that were not lost may be one, with the
+    chance that the spec names (with correlated draws: any, for their number has no such limit).
+
+    Args:
+        book: of this way.
+        counted: by the impairment.
+        spec: what it was asked for.
+        where: a flip of a bit leads.
+        in_ip: those with a wrong IP header that the receiver has counted. They are among those that it may
+            not count, and so take from these.
+    """
+    if counted.corrupted is not None:
+        return max(0, at_most(counted.corrupted, where.unseen) - in_ip)
+    chance = 1.0 if spec.corrupt and spec.corrupt_correlation else spec.corrupt / U32
+    return max(0, at_most(max(0, book.tried), chance * where.unseen) - in_ip)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from impairment import Direction
 
 from socketlab.analyse import asked
+from socketlab.analyse.corruption import flips
 from socketlab.analyse.intervals import CONFIDENCE
-from socketlab.describe.scenario import Experiment
+from socketlab.describe.scenario import Engine, Experiment
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,13 @@ class Expectation:
         return binomial_range(self.of, self.going * self.back)
 
 
-def of_answers(experiment: Experiment) -> Expectation | None:
-    """Return how many datagrams are expected to be answered; None: copies of them make that hard to say."""
+def of_answers(experiment: Experiment, engine: str = Engine.USERSPACE) -> Expectation | None:
+    """Return how many datagrams are expected to be answered; None: copies of them make that hard to say.
+
+    Args:
+        experiment: what is to happen.
+        engine: what impairs: of corrupted datagrams the kernel's lets some more pass.
+    """
     chances, independent = [], True
     for direction in (Direction.INGRESS, Direction.EGRESS):
         spec = experiment.impairment.of(direction)
@@ -46,7 +52,7 @@ def of_answers(experiment: Experiment) -> Expectation | None:
             continue
         if spec.duplicate:
             return None
-        share = asked.loss(spec)
+        share = asked.loss(spec, flips(experiment.stream.size, engine, direction))
         chances.append(1 - share.expected)
         independent = independent and share.independent
     going, back = chances

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from impairment import Direction, Impairment
+from impairment import Counters, Direction, Impairment, Spec
 
 from socketlab.analyse import asked
 from socketlab.analyse.asked import Share
+from socketlab.analyse.corruption import flips
+from socketlab.analyse.crosscheck import Balance
 from socketlab.analyse.delays import Quantiles, quantiles
 from socketlab.analyse.fates import Fate
 from socketlab.analyse.intervals import Interval, interval
 from socketlab.analyse.messages import Story
+from socketlab.describe.scenario import Experiment
 from socketlab.observe.evidence import Evidence, passed
 
 WAYS = {Direction.INGRESS: "going", Direction.EGRESS: "coming back"}
@@ -60,7 +63,9 @@ class Delay:
     happened: Quantiles
 
 
-def shares(impairment: Impairment, story: Story, evidence: Evidence) -> list[Figure]:
+def shares(
+    experiment: Experiment, story: Story, evidence: Evidence, books: Sequence[Balance]
+) -> list[Figure]:
     """Return each share, for each direction: those that were asked for, and losses in any case.
 
     On the way there each message is one trial. On the way back, each message that the server has answered
@@ -68,10 +73,11 @@ def shares(impairment: Impairment, story: Story, evidence: Evidence) -> list[Fig
     """
     if story.faults:
         return []
-    figures = []
+    found = []
+    engine = evidence.after.engine if evidence.after else ""
     for direction, way in WAYS.items():
-        spec = impairment.of(direction)
-        counted = passed(evidence, direction)
+        spec = experiment.impairment.of(direction)
+        where = flips(experiment.stream.size, engine, direction)
         if direction is Direction.INGRESS:
             tried = [message for message in story.messages if message.sent is not None]
             arrived = [len(message.arrivals) for message in tried]
@@ -79,36 +85,50 @@ def shares(impairment: Impairment, story: Story, evidence: Evidence) -> list[Fig
                 continue
         else:
             tried = [message for message in story.messages if len(message.replies) == 1]
-            arrived = [len(message.answers) for message in tried]
-        share = asked.loss(spec) if spec else Share(0.0, 0.0)
-        figures.append(_figure("lost", way, share, arrived.count(0), len(tried)))
+            # An answer with other bytes is no answer, but it has arrived.
+            arrived = [len(message.answers) + message.damaged for message in tried]
+        share = asked.loss(spec, where) if spec else Share(0.0, 0.0)
+        found.append(_figure("lost", way, share, arrived.count(0), len(tried)))
         if spec is None:
             continue
         if spec.duplicate:
             doubled = sum(copies > 1 for copies in arrived)
-            figures.append(_figure("doubled", way, asked.duplication(spec), doubled, len(tried)))
-        if counted is None:
-            continue
-        # Only the impairment itself can say this: afterwards a packet that was sent ahead looks like any
-        # other.
-        survived = counted.packets + (counted.duplicated or 0) - counted.dropped
-        if spec.reorder and counted.reordered is not None:
-            figures.append(_figure("sent ahead", way, asked.sent_ahead(spec), counted.reordered, survived))
-        if spec.corrupt and counted.corrupted is not None:
-            figures.append(_figure("corrupted", way, asked.corruption(spec), counted.corrupted, survived))
-    return figures
+            found.append(_figure("doubled", way, asked.duplication(spec, where), doubled, len(tried)))
+        if counted := passed(evidence, direction):
+            found += _of_counters(spec, way, counted)
+        if spec.corrupt:
+            share = asked.death_by_corruption(spec, where)
+            found += [
+                _figure("lost by corruption", way, share, book.corrupted, book.tried)
+                for book in books
+                if book.way == way and book.agrees
+            ]
+    return found
+
+
+def _of_counters(spec: Spec, way: str, counted: Counters) -> list[Figure]:
+    """Return what only the impairment itself can say: afterwards a packet sent ahead looks like any other."""
+    survived = counted.packets + (counted.duplicated or 0) - counted.dropped
+    found = []
+    if spec.reorder and counted.reordered is not None:
+        # One that finds the queue full comes to this as little as one that is lost.
+        waiting = survived - (counted.over_limit or 0)
+        found.append(_figure("sent ahead", way, asked.sent_ahead(spec), counted.reordered, waiting))
+    if spec.corrupt and counted.corrupted is not None:
+        found.append(_figure("corrupted", way, asked.corruption(spec), counted.corrupted, survived))
+    return found
 
 
 def of_packets(impairment: Impairment, evidence: Evidence) -> list[Figure]:
     """Return the share of lost packets of each direction that is impaired, by the impairment's own count.
 
-    Packets are all that TCP sends: segments, those sent again, and acknowledgements alone.
+    Packets are all that TCP sends: segments, those sent again, and acknowledgements alone; and their copies.
     """
     figures = []
     for direction, way in WAYS.items():
         spec, counted = impairment.of(direction), passed(evidence, direction)
         if spec is not None and counted is not None:
-            share = asked.drop(spec)
+            share = asked.packet_loss(spec, copies_counted=counted.duplicated is not None)
             tried = counted.packets + (counted.duplicated or 0)
             figures.append(_figure("packets lost", way, share, counted.dropped, tried))
     return figures
@@ -130,14 +150,12 @@ def _figure(what: str, way: str, share: Share, happened: int, of: int) -> Figure
 def delays(impairment: Impairment, story: Story) -> list[Delay]:
     """Return the one-way delays, by the clock that both hosts share: of first copies, and lone answers."""
     going = [
-        message.arrivals[0] - message.sent
+        message.arrivals[0] - message.sent if message.arrivals and message.sent is not None else None
         for message in story.messages
-        if message.arrivals and message.sent is not None
     ]
     back = [
-        message.answers[0] - message.replies[0]
+        message.answers[0] - message.replies[0] if len(message.replies) == 1 and message.answers else None
         for message in story.messages
-        if len(message.replies) == 1 and message.answers
     ]
     found = []
     for direction, values in ((Direction.INGRESS, going), (Direction.EGRESS, back)):
@@ -149,7 +167,7 @@ def delays(impairment: Impairment, story: Story) -> list[Delay]:
 
 def round_trips(story: Story) -> Quantiles | None:
     """Return the quantiles of the round trips of the messages that were answered."""
-    return quantiles([trip for message in story.messages if (trip := message.round_trip) is not None])
+    return quantiles([message.round_trip for message in story.messages])
 
 
 def out_of_order(extents: Sequence[int | None]) -> tuple[int, int]:

@@ -37,3 +37,25 @@ def interval(happened: int, of: int, confidence: float = CONFIDENCE) -> Interval
     low = float(betaincinv(happened, of - happened + 1, tail)) if happened else 0.0
     high = float(betaincinv(happened + 1, of - happened, 1 - tail)) if happened < of else 1.0
     return Interval(low, high)
+
+
+def at_most(of: int, chance: float, odds: float = 1e-6) -> int:
+    """Return how often something happens at most: more often in fewer than `odds` of all runs.
+
+    Args:
+        of: independent trials.
+        chance: of each, from 0 to 1.
+        odds: share of the runs in which it happens more often.
+
+    Source: the upper tail of the binomial distribution, by the incomplete beta function.
+    """
+    from scipy.special import betainc  # noqa: PLC0415
+
+    low, high = 0, of
+    while low < high:
+        middle = (low + high) // 2
+        if betainc(middle + 1, of - middle, chance) <= odds:
+            high = middle
+        else:
+            low = middle + 1
+    return low

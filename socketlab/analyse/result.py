@@ -84,11 +84,11 @@ def result(experiment: Experiment, evidence: Evidence) -> Result:
     stream = experiment.stream
     if stream.protocol is Protocol.TCP:
         connection = bytestream.connection(stream, evidence)
-        trips = [trip for line in connection.lines if (trip := line.round_trip) is not None]
+        trips = [line.round_trip for line in connection.lines]
         lost = () if connection.faults else figures.of_packets(experiment.impairment, evidence)
         return TcpResult(experiment, network, connection, quantiles(trips), tuple(lost))
     story = messages.story(stream, evidence)
-    balances = crosscheck.balances(story, evidence)
+    balances = crosscheck.balances(stream, story, evidence)
     if not story.faults and (unexplained := crosscheck.unexplained(balances)):
         # Which of the messages these are, nobody can say: so no loss is known to be one.
         story = messages.story(stream, replace(evidence, broken=(*evidence.broken, *unexplained)))
@@ -96,7 +96,7 @@ def result(experiment: Experiment, evidence: Evidence) -> Result:
         experiment,
         network,
         story,
-        tuple(figures.shares(experiment.impairment, story, evidence)),
+        tuple(figures.shares(experiment, story, evidence, balances)),
         tuple(figures.delays(experiment.impairment, story)),
         figures.round_trips(story),
         tuple(balances),

@@ -117,14 +117,17 @@ class Experiment:
 # The longest tail of tc's tables of distributions, in jitters: that of pareto, whose numbers are 16 bit with
 # the unit 8192.
 LONGEST_DEVIATION = 4
+HEADERS = 66  # bytes of a frame: Ethernet, IPv4, TCP with a time stamp; UDP's is shorter
 
 
 def longest_delay_s(spec: Spec, stream: Stream) -> float:
     """Return the longest time that a message can spend in one direction of an impairment."""
     delay_s = (spec.delay_ns + spec.jitter_ns * (LONGEST_DEVIATION if spec.distribution else 1)) / 1e9
     if spec.rate:
-        packets = min(spec.limit, stream.count)
-        delay_s += packets * (stream.size + 60) / spec.rate
+        frame = stream.size + HEADERS + spec.packet_overhead
+        if spec.cell_size:
+            frame = math.ceil(frame / spec.cell_size) * (spec.cell_size + spec.cell_overhead)
+        delay_s += min(spec.limit, stream.count) * max(0, frame) / spec.rate
     return delay_s
 
 

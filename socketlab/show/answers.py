@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from socketlab.analyse import expectation
 from socketlab.analyse.fates import Fate
 from socketlab.analyse.result import Result, TcpResult, UdpResult
+from socketlab.describe.scenario import Engine
 from socketlab.show.terminal import Terminal
 
 HOW_MANY = "How many answers do you expect?"
@@ -45,7 +46,8 @@ def _of_udp(result: UdpResult) -> Sequence[tuple[str, str]]:
 
 
 def _expected(result: UdpResult) -> str:
-    chances = expectation.of_answers(result.experiment)
+    engine = result.network.engine if result.network else Engine.USERSPACE
+    chances = expectation.of_answers(result.experiment, engine)
     if chances is None:
         return ""
     product = f"{chances.going:.3g} × {chances.back:.3g} of {chances.of:,} is {_number(chances.mean)}"

@@ -32,7 +32,10 @@ NOUNS = {Protocol.UDP: "datagram", Protocol.TCP: "line"}
 
 def as_json(results: Sequence[Result]) -> str:
     """Return results as JSON: a list, by protocol, for `compare` has two."""
-    return json.dumps({"version": VERSION, "results": as_data(results)}, ensure_ascii=False) + "\n"
+    return (
+        json.dumps({"version": VERSION, "results": as_data(results)}, ensure_ascii=False, allow_nan=False)
+        + "\n"
+    )
 
 
 # --- for people
@@ -241,7 +244,7 @@ def _delays(delays: Sequence[Delay]) -> list[str]:
         )
         lines.append(
             f"{f'variation, {delay.way}':<25} {'':>8} {_ms(found.variation_p95):>9}  "
-            f"95 % within; mean step {_ms(found.step_mean)}"
+            f"95 % within; mean step {'-' if found.step_mean is None else _ms(found.step_mean)}"
         )
     return lines
 
@@ -304,8 +307,8 @@ def _account(balance: Balance) -> str:
         (balance.overload, "lost to overload"),
         (balance.copies, "copies made"),
         (balance.no_room, "found the receiver's buffer full"),
-        (balance.wrong_checksum, "thrown away for a wrong checksum"),
-        (balance.astray, "astray by a corrupted IP header"),
+        (balance.wrong_checksum, "thrown away as corrupted"),
+        (balance.astray, f"astray by a corrupted header (at most {balance.astray_at_most:,} can be)"),
     ):
         if number:
             words.append(f"{number:,} {what}")

@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.kernel.wire import BUFFER, SO_RCVBUFFORCE, SO_SNDBUFFORCE, command
 
 CLIENT, SERVER = "lab-client", "lab-server"
-INTERFACE = "eth0"
+INTERFACE, BRIDGE = "eth0", "lab-bridge"
 ADDRESSES = {CLIENT: "10.98.0.1", SERVER: "10.98.0.2"}
 CLONE_NEWNET = 0x40000000
 NUMBER = struct.Struct("!I")
@@ -50,14 +50,24 @@ def _enter(namespace: int) -> None:
 
 
 @contextmanager
-def hosts() -> Iterator[None]:
-    """Make the two hosts, and remove them."""
+def hosts(*, bridged: bool = False) -> Iterator[None]:
+    """Make the two hosts, and remove them.
+
+    Args:
+        bridged: they are joined by a bridge, as containers are; else by a cable.
+    """
     remove()
     try:
         for host in ADDRESSES:
             command("ip", "netns", "add", host)
-        command("ip", "link", "add", INTERFACE, "netns", CLIENT, "type", "veth",
-                "peer", "name", INTERFACE, "netns", SERVER)  # fmt: skip
+        if bridged:
+            command("ip", "link", "add", BRIDGE, "up", "type", "bridge")
+            for host in ADDRESSES:
+                command("ip", "link", "add", f"{host}-end", "up", "master", BRIDGE, "type", "veth",
+                        "peer", "name", INTERFACE, "netns", host)  # fmt: skip
+        else:
+            command("ip", "link", "add", INTERFACE, "netns", CLIENT, "type", "veth",
+                    "peer", "name", INTERFACE, "netns", SERVER)  # fmt: skip
         for host, address in ADDRESSES.items():
             command("ip", "-n", host, "address", "add", f"{address}/24", "dev", INTERFACE)
             command("ip", "-n", host, "link", "set", "lo", "up")
@@ -96,6 +106,8 @@ def remove() -> None:
     for host in ADDRESSES:
         with suppress(RuntimeError):
             command("ip", "netns", "delete", host)
+    with suppress(RuntimeError):
+        command("ip", "link", "delete", BRIDGE)
 
 
 def udp(host: str, port: int = 0) -> socket.socket:

@@ -22,7 +22,7 @@ from model import Model
 
 from socketlab.claims.notebook import Finding, Outcome
 from socketlab.show.claims import of_finding
-from tests.kernel import claims, compare, engine, grammar, sidecar
+from tests.kernel import claims, compare, engine, flips, grammar, sidecar
 from tests.kernel.cases import CASES, ORACLE_LOST, ORACLE_SEED, Case
 from tests.kernel.machine import BEGIN
 from tests.kernel.wire import Wire, wire
@@ -110,7 +110,8 @@ def of_the_model() -> Iterator[tuple[str, Callable[[], Row]]]:
 
 def of_the_engine() -> Iterator[tuple[str, Callable[[], Row]]]:
     """Yield what is done on hosts."""
-    for part, actions in {"engine": engine.CHECKS, "sidecar": sidecar.CHECKS}.items():
+    parts = {"engine": engine.CHECKS, "frames": flips.CHECKS, "sidecar": sidecar.CHECKS}
+    for part, actions in parts.items():
         for name, action in actions.items():
             yield f"{part}: {name}", partial(checked, action)
 
@@ -164,7 +165,7 @@ def main() -> None:
 def write(part: str, rows: list[Row], *, finished: bool) -> None:
     """Write down what is known so far."""
     known = {"finished": finished, "kernel": os.uname().release, "rows": [asdict(row) for row in rows]}
-    (RESULTS / f"{part}.json").write_text(json.dumps(known), encoding="utf-8")
+    (RESULTS / f"{part}.json").write_text(json.dumps(known, allow_nan=False), encoding="utf-8")
 
 
 if __name__ == "__main__":

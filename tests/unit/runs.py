@@ -45,7 +45,7 @@ def by_time(events: Sequence[Event]) -> tuple[Event, ...]:
 
 HOST = {
     "Ip": {"InHdrErrors": 0},
-    "Udp": {"InDatagrams": 9, "RcvbufErrors": 2, "InCsumErrors": 1},
+    "Udp": {"InDatagrams": 9, "InErrors": 3, "RcvbufErrors": 2, "InCsumErrors": 1},
     "Tcp": {"RetransSegs": 5},
     "TcpExt": {"TCPTimeouts": 1},
 }

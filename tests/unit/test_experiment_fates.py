@@ -191,7 +191,7 @@ def test_sidecar_that_says_something_else_is_no_evidence(text: str) -> None:
 
 
 def test_figures_count_each_way_by_itself() -> None:
-    shares = figures.shares(FIVE.experiment.impairment, story(FIVE.stream, FIVE.seen()), FIVE.seen())
+    shares = figures.shares(FIVE.experiment, story(FIVE.stream, FIVE.seen()), FIVE.seen(), ())
     lost = {figure.way: (figure.happened, figure.of) for figure in shares if figure.what == "lost"}
     assert lost == {"going": (1, 5), "coming back": (1, 4)}
     assert [figure.asked for figure in shares if figure.what == "lost"] == [pytest.approx(0.1)] * 2
@@ -199,7 +199,7 @@ def test_figures_count_each_way_by_itself() -> None:
 
 def test_replies_to_copies_are_no_trial_of_the_way_back() -> None:
     run = Run({1: Sent(0, (5, 6), (8,)), 2: Sent(10, (11,), ())})
-    shares = figures.shares(run.experiment.impairment, story(run.stream, run.seen()), run.seen())
+    shares = figures.shares(run.experiment, story(run.stream, run.seen()), run.seen(), ())
     [back] = [figure for figure in shares if figure.way == "coming back"]
     assert (back.happened, back.of) == (1, 1)
 
@@ -233,7 +233,7 @@ def test_one_message_has_no_rate_and_no_variation() -> None:
     assert rate_reached(run.stream, told) is None
     trips = figures.round_trips(told)
     assert trips is not None
-    assert (trips.median, trips.step_mean, trips.variation_p95) == (2 * MS, 0, 0)
+    assert (trips.median, trips.step_mean, trips.variation_p95) == (2 * MS, None, 0)
 
 
 def test_journal_of_a_server_that_stamps_no_numbers_is_useless_not_empty() -> None:
