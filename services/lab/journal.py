@@ -10,8 +10,9 @@ terminal, a full disk) is left out, counted, and the count is said as soon as a 
 A datagram that begins with its number ("#7 ...") has that too, as "seq": 7. So the journals of two hosts can
 be laid side by side, and it is seen which datagram one sent and the other never got.
 
-`time_ns` is the monotonic clock: one for all containers of a machine, and nobody can set it back. The
-first line of a program has `unix_ns` too, the same instant as captures and other machines name it. A call
+`time_ns` is the monotonic clock: one for all containers of a kernel, and nobody can set it back. The first
+line of a program has `unix_ns` too, the same instant by the time of day, and then a line a second: captures
+name instants so, and two hosts whose clocks are not one are told apart by it. A call
 that sends is dated when it begins, one that receives when it has returned: so no message is received before
 it was sent. The text has the time of day (UTC).
 """
@@ -38,6 +39,7 @@ Instant: TypeAlias = tuple[int, int]  # nanoseconds: of the monotonic clock, and
 HEALTHCHECK_HOST = "127.0.0.2"
 
 PIPE_SIZE = 1 << 20  # bytes to ask for: as much as Linux gives to everybody
+BOTH_CLOCKS_NS = 10**9  # so often a line has both
 LONGEST_PREVIEW = 40  # bytes of a message that the text shows
 
 NUMBERED = re.compile(rb"#([1-9][0-9]{0,8}) ")  # how a message of a numbered stream begins
@@ -83,7 +85,7 @@ class Journal:
         self.as_json = as_json
         self.quiet = quiet
         self.left_out = 0
-        self._first = True
+        self._both_clocks_at_ns = 0
         self._fd = fd
         # Who reads a pipe may be held up for a moment, and a journal that is read later is better than a gap.
         with suppress(OSError, AttributeError):  # no pipe, or no Linux
@@ -131,12 +133,12 @@ class Journal:
         """Write down what is no socket call: values by their names, which must not be those of a call."""
         if self.quiet:
             return
-        time_ns, unix_ns = now()
+        at = now()
         if self.as_json:
-            line = json.dumps({"time_ns": time_ns, "program": self.program, "event": event, **facts})
+            line = json.dumps({**self._head(at, event), **facts}, allow_nan=False)
         else:
             values = " ".join(f"{key}={value}" for key, value in facts.items())
-            line = f"{clock(unix_ns)}     {event:<8}  {values}"
+            line = f"{clock(at[1])}     {event:<8}  {values}"
         self._write(line)
 
     def _record(
@@ -148,15 +150,12 @@ class Journal:
         data: bytes | bytearray | None,
         note: str,
     ) -> None:
-        time_ns, unix_ns = at
         protocol = local = ""
         if sock is not None:
             protocol = "udp" if sock.type == SOCK_DGRAM else "tcp"
             local = name(sock.getsockname())
         if self.as_json:
-            record: dict[str, str | int] = {"time_ns": time_ns, "program": self.program, "event": event}
-            if self._first:
-                record["unix_ns"] = unix_ns
+            record = self._head(at, event)
             if protocol:
                 record |= {"protocol": protocol, "local": local}
             if peer is not None:
@@ -167,19 +166,27 @@ class Journal:
                     record["seq"] = number
             if note:
                 record["note"] = note
-            line = json.dumps(record)
+            line = json.dumps(record, allow_nan=False)
         else:
             arrow = "<-" if event in {"recv", "recvfrom", "accept"} else "->"
             addresses = f"{local} {arrow} {name(peer)}" if peer is not None else local
-            words = [f"{clock(unix_ns)} {protocol.upper():3} {event:<8}", addresses]
+            words = [f"{clock(at[1])} {protocol.upper():3} {event:<8}", addresses]
             if event == "recv" and not data:
                 words.append("(the other side has closed)")  # what 0 bytes mean on TCP
             elif data is not None:
                 words.append(f" {len(data)} {'byte' if len(data) == 1 else 'bytes'} {preview(data)}")
             words.append(note and f" {note}")
             line = " ".join(word for word in words if word).rstrip()
-        self._first = False
         self._write(line)
+
+    def _head(self, at: Instant, event: str) -> dict[str, object]:
+        """Return what every line in JSON begins with."""
+        time_ns, unix_ns = at
+        head: dict[str, object] = {"time_ns": time_ns, "program": self.program, "event": event}
+        if time_ns >= self._both_clocks_at_ns:
+            head["unix_ns"] = unix_ns
+            self._both_clocks_at_ns = time_ns + BOTH_CLOCKS_NS
+        return head
 
     def _write(self, line: str) -> None:
         if self.left_out:
@@ -190,7 +197,8 @@ class Journal:
                         "program": self.program,
                         "event": "left_out",
                         "lines": self.left_out,
-                    }
+                    },
+                    allow_nan=False,
                 )
             else:
                 count = f"(the log was not read: {self.left_out} lines left out here)"

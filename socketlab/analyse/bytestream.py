@@ -12,6 +12,7 @@ write to recv, less the shortest such time of the run: at the most, for it may h
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+from socketlab.analyse.clocks import not_shared
 from socketlab.analyse.fates import Fate
 from socketlab.describe.scenario import Program, Stream
 from socketlab.observe.evidence import Evidence, client_host, faults, host_difference
@@ -26,7 +27,8 @@ class Line:
         number: from 1.
         fate: answered, unanswered (the connection ended or stood still), or unmeasured.
         sent: when the client wrote it.
-        arrived: when the server's program had all of it.
+        arrived: when the server's program had all of it. Where the hosts do not share a clock: since its
+            first arrival.
         answered: when the client's program had all of its answer.
         waited: how long it lay behind an earlier one at the most, at the server; None: it came alone, or
         first.
@@ -90,6 +92,7 @@ class Connection:
         retransmitted_by_client, retransmitted_by_server: segments that each host's kernel sent again.
         timeouts: how often the client's kernel waited until a retransmission timer ran out.
         samples: TCP_INFO over time.
+        clocks: why times of the two hosts cannot be compared; nothing: as far as is known, they can.
     """
 
     lines: tuple[Line, ...]
@@ -102,6 +105,7 @@ class Connection:
     retransmitted_by_server: int | None = None
     timeouts: int | None = None
     samples: tuple[Sample, ...] = ()
+    clocks: str = ""
 
     @property
     def completion(self) -> int | None:
@@ -140,8 +144,15 @@ def connection(stream: Stream, evidence: Evidence) -> Connection:
         wrong.append(f"the server's journal lacks {len(missing)} messages that were answered")
     base = min(sent.values(), default=0)
     waited = _waiting(sent, arrived)
+    ways = [
+        (one[number], other[number])
+        for one, other in ((sent, arrived), (arrived, answered))
+        for number in one.keys() & other.keys()
+    ]
+    clocks = not_shared(client, evidence.server or (), ways)
+    server_base = min(arrived.values(), default=0) if clocks else base
 
-    def since(times: dict[int, int], number: int) -> int | None:
+    def since(times: dict[int, int], number: int, base: int = base) -> int | None:
         return times[number] - base if number in times else None
 
     lines = tuple(
@@ -149,7 +160,7 @@ def connection(stream: Stream, evidence: Evidence) -> Connection:
             number,
             _fate(number, answered, measured=not wrong),
             since(sent, number),
-            since(arrived, number),
+            since(arrived, number, server_base),
             since(answered, number),
             waited.get(number),
         )
@@ -180,6 +191,7 @@ def connection(stream: Stream, evidence: Evidence) -> Connection:
         if client_after
         else None,
         samples=tuple(_samples(client, base)),
+        clocks=clocks,
     )
 
 

@@ -148,7 +148,9 @@ def _figure(what: str, way: str, share: Share, happened: int, of: int) -> Figure
 
 
 def delays(impairment: Impairment, story: Story) -> list[Delay]:
-    """Return the one-way delays, by the clock that both hosts share: of first copies, and lone answers."""
+    """Return the one-way delays, of first copies and lone answers; none where the hosts share no clock."""
+    if story.clocks:
+        return []
     going = [
         message.arrivals[0] - message.sent if message.arrivals and message.sent is not None else None
         for message in story.messages

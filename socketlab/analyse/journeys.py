@@ -18,6 +18,9 @@ from socketlab.observe.packets import Packet
 
 USUAL_MSS = 1460  # bytes: 1500 of Ethernet, less the headers of IPv4 and TCP
 SEQUENCES = 1 << 32
+# The log "inside" dates a packet when it is read, which may be later than an arrival that was dated at once:
+# by so much. An arrival that is earlier still is dated by another clock.
+READ_LATE_NS = 100_000_000
 
 # Source and destination, of a direction.
 Way: TypeAlias = tuple[str | None, str | None]
@@ -45,6 +48,7 @@ class Journey:
         copy: the network's own: one like it has arrived already.
         overtaken: one that left later arrived before it (RFC 4737's reordered).
         damaged: it arrived with other bytes.
+        timed: its two times are of one clock, as far as is known: the second less the first is a delay.
     """
 
     packet: Packet
@@ -56,6 +60,7 @@ class Journey:
     copy: bool = False
     overtaken: bool = False
     damaged: bool = False
+    timed: bool = True
 
 
 def journeys(
@@ -79,6 +84,10 @@ def journeys(
     ):
         leaves = _retransmissions_marked(_segments(_of_way(captured, sender, receiver)))
         found += _matched(leaves, _segments(_of_way(opposite, sender, receiver)), sender, settled_ns)
+    early = [journey for journey in found if journey.left_ns is not None and journey.arrived_ns is not None
+             and journey.arrived_ns < journey.left_ns - READ_LATE_NS]  # fmt: skip
+    if early:
+        found = [replace(journey, timed=False) for journey in found]
     return sorted(found, key=lambda journey: journey.left_ns or journey.arrived_ns or 0)
 
 

@@ -1,9 +1,10 @@
 """Analyse: what became of each numbered datagram, by the journals of both hosts. No clock, no I/O."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from socketlab.analyse.clocks import not_shared
 from socketlab.analyse.fates import Fate
 from socketlab.analyse.reordering import extents
 from socketlab.describe.scenario import Program, Stream
@@ -14,6 +15,9 @@ from socketlab.observe.trace import Event
 @dataclass(frozen=True)
 class Message:
     """One numbered message, and what both hosts say of it. Times: nanoseconds since the first was sent.
+
+    Where the hosts do not share a clock (`Story.clocks`), the server's times are since its first arrival, by
+    its own.
 
     Attributes:
         number: from 1.
@@ -61,6 +65,8 @@ class Story:
         arrived: how many datagrams reached the server's program, copies included.
         replied: how many it sent.
         returned: how many reached the client's program.
+        clocks: why times of the two hosts cannot be compared, so that no one-way delay is known; nothing: as
+            far as is known, they can.
     """
 
     messages: tuple[Message, ...]
@@ -69,6 +75,7 @@ class Story:
     arrived: int = 0
     replied: int = 0
     returned: int = 0
+    clocks: str = ""
 
     @property
     def sent(self) -> int:
@@ -98,7 +105,19 @@ class _Journals:
         for event in evidence.server or ():
             if event.seq is not None and self._is_ours(event.peer or ""):
                 self._at_server(event, event.seq)
-        self.base_ns = min(self.sent.values(), default=0)
+        self.base_ns = self.server_base_ns = min(self.sent.values(), default=0)
+        self.clocks = not_shared(evidence.client or (), evidence.server or (), self._ways())
+        if self.clocks:
+            self.server_base_ns = min((times[0] for times in self.arrivals.values()), default=0)
+
+    def _ways(self) -> Iterator[tuple[int, int]]:
+        """Yield when each message was sent and when it arrived first, on either way."""
+        for number, sent in self.sent.items():
+            if arrivals := self.arrivals.get(number):
+                yield sent, arrivals[0]
+        for number, replies in self.replies.items():
+            if answers := self.answers.get(number):
+                yield replies[0], answers[0]
 
     def _is_ours(self, peer: str) -> bool:
         # The lecture's client never asks for its own address: then the port says whose socket it is.
@@ -176,20 +195,21 @@ def story(stream: Stream, evidence: Evidence) -> Story:
         arrived=sum(map(len, journals.arrivals.values())),
         replied=sum(map(len, journals.replies.values())),
         returned=sum(map(len, journals.answers.values())) + len(journals.damaged),
+        clocks=journals.clocks,
     )
 
 
 def _message(number: int, journals: _Journals, evidence: Evidence, *, measured: bool) -> Message:
-    def since(times: Sequence[int]) -> tuple[int, ...]:
-        return tuple(time - journals.base_ns for time in times)
+    def since(times: Sequence[int], base_ns: int) -> tuple[int, ...]:
+        return tuple(time - base_ns for time in times)
 
     message = Message(
         number,
         Fate.UNMEASURED,
         sent=journals.sent[number] - journals.base_ns if number in journals.sent else None,
-        arrivals=since(journals.arrivals.get(number, ())),
-        replies=since(journals.replies.get(number, ())),
-        answers=since(journals.answers.get(number, ())),
+        arrivals=since(journals.arrivals.get(number, ()), journals.server_base_ns),
+        replies=since(journals.replies.get(number, ()), journals.server_base_ns),
+        answers=since(journals.answers.get(number, ()), journals.base_ns),
         damaged=number in journals.damaged,
     )
     return replace(message, fate=_fate(message, evidence, measured=measured))

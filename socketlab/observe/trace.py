@@ -13,8 +13,8 @@ from socketlab.observe.words import on_one_line
 class Event:
     """One line of a journal. Fields that the line does not have are None.
 
-    `time_ns` is the monotonic clock that all containers of a machine share; `facts` are what the line has
-    beside the fields named here.
+    `time_ns` is the monotonic clock, which the containers of one kernel share; `unix_ns` the same instant by
+    the time of day, in a line now and then. `facts` are what the line has beside the fields named here.
     """
 
     time_ns: int
@@ -28,6 +28,7 @@ class Event:
     line: int | None = None
     text: str | None = None
     reason: str | None = None
+    unix_ns: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -43,6 +44,7 @@ KINDS: dict[str, type] = {
     "line": int,
     "text": str,
     "reason": str,
+    "unix_ns": int,
 }
 LARGEST_NUMBER = 2**63 - 1  # of a clock or a counter; larger ones would break the arithmetic
 # What some lines have beside, and what analysis makes use of: each with the kind that it has to be of.
@@ -66,7 +68,7 @@ KINDS_OF_FACTS: dict[str, type] = {
     "congestion": str,
 }
 SHOWN = {"program", "event", "protocol", "local", "peer", "reason"}
-FOR_PEOPLE = {"unix_ns", "note"}  # fields of no use to an analysis
+FOR_PEOPLE = {"note"}  # fields of no use to an analysis
 
 
 def parse(journal: Iterable[str]) -> list[Event]:

@@ -67,6 +67,7 @@ with socket(AF_INET, SOCK_DGRAM) as mark:
     print("%s:%d" % mark.getsockname())
 """
 
+DAY_S, CLOCKS_AGREE_S = 86_400, 0.1
 JOURNAL_TIME = re.compile(r"\d\d:\d\d:\d\d\.\d{6}(?= )")
 
 
@@ -632,8 +633,9 @@ class Lab:
     def log(self, *services: str) -> list[tuple[str, str, str]]:
         """Return (time of day, container, line) of what the services' containers have logged, in order.
 
-        The time is the journal's own, which a call that sends has from its beginning; for other lines it is
-        when the engine got them. Both are UTC. Nothing in a line moves the cursor: programs may be anybody's.
+        The time is the journal's own, which a call that sends has from its beginning; for other lines, and
+        for those of a host with another clock, it is when the engine got them. Both are UTC. Nothing in a
+        line moves the cursor: programs may be anybody's.
         """
         lines = []
         for service in services:
@@ -643,9 +645,7 @@ class Lab:
                     logged = container.logs(timestamps=True, stream=False)
                 for line in logged.decode(errors="replace").splitlines():
                     engine_time, _space, text = line.partition(" ")
-                    stamped = JOURNAL_TIME.match(text)
-                    time_of_day = stamped[0] if stamped else engine_time[11:26]
-                    lines.append((time_of_day, host, printable(text)))
+                    lines.append((time_of_day(engine_time[11:26], text), host, printable(text)))
         return sorted(lines, key=lambda line: line[0])
 
     def name_image(self, role: str, name: str) -> None:
@@ -685,6 +685,25 @@ def _made_from(container: Container) -> str:
     """Return from which folder or files Compose has made a container."""
     labels = container.labels
     return labels.get(FILES_LABEL) or labels.get(FOLDER_LABEL) or f"the container {container.name}"
+
+
+def time_of_day(received: str, line: str) -> str:
+    """Return when a line of a log was written, as HH:MM:SS and microseconds.
+
+    Args:
+        received: when the engine got it.
+        line: a journal's own begins with its time; one later than `received` is of a host with another clock.
+    """
+    stamped = JOURNAL_TIME.match(line)
+    if stamped is None:
+        return received
+    ahead_s = (_seconds(stamped[0]) - _seconds(received)) % DAY_S
+    return received if CLOCKS_AGREE_S < ahead_s < DAY_S / 2 else stamped[0]
+
+
+def _seconds(time_of_day: str) -> float:
+    hours, minutes, seconds = time_of_day.split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
 
 def _started(container: Container) -> datetime:

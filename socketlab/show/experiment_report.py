@@ -96,6 +96,8 @@ def as_text(result: Result, terminal: Terminal, shown: int | None) -> str:
 
 
 def _udp_timeline(result: UdpResult, terminal: Terminal, shown: int | None) -> list[str]:
+    if result.story.clocks:
+        return [] if shown == 0 else [f"no timeline: {result.story.clocks}"]
     messages = timeline.telling(result.story) if shown is None else result.story.messages[:shown]
     return _stretch(
         messages, len(result.story.messages), timeline.draw(timeline.of_datagrams(messages), terminal)
@@ -104,6 +106,8 @@ def _udp_timeline(result: UdpResult, terminal: Terminal, shown: int | None) -> l
 
 def _tcp_timeline(result: TcpResult, terminal: Terminal, shown: int | None) -> list[str]:
     count = timeline.SHOWN if shown is None else shown
+    if result.connection.clocks:
+        return [f"no timeline: {result.connection.clocks}"] if count else []
     lines = result.connection.lines[:count]
     picture = timeline.of_connection(result.connection, [line.number for line in lines])
     return _stretch(lines, len(result.connection.lines), timeline.draw(picture, terminal))
@@ -121,7 +125,7 @@ def _udp(result: UdpResult, terminal: Terminal) -> list[list[str]]:
     story = result.story
     return [
         _fates(result, terminal),
-        _shares(result.shares, terminal) + _delays(result.delays),
+        _shares(result.shares, terminal) + _delays(result.delays, story.clocks),
         _times(result),
         _books(result, terminal),
         _faults(story.faults, story.count(Fate.UNMEASURED), terminal),
@@ -234,7 +238,9 @@ def _notes(figure: Figure) -> list[str]:
     return [f"{'':27}{note}" for note in notes]
 
 
-def _delays(delays: Sequence[Delay]) -> list[str]:
+def _delays(delays: Sequence[Delay], clocks: str) -> list[str]:
+    if clocks:
+        return [f"delays, one way: unmeasured: {clocks}"]
     lines = []
     for delay in delays:
         found = delay.happened

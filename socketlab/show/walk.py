@@ -214,7 +214,8 @@ class _Teller:
         if journey.arrived_ns is None or journey.left_ns is None:
             return "it arrived, and was not seen to leave" if journey.arrived_ns else "not measured"
         took_ms = max(0, journey.arrived_ns - journey.left_ns) / 1e6
-        words = [f"arrived at {to} {took_ms:.1f} ms later"]
+        after = f"{took_ms:.1f} ms later" if journey.timed else "(the hosts share no clock: delay unmeasured)"
+        words = [f"arrived at {to} {after}"]
         words += ["a copy that the network has made"] * journey.copy
         words += ["overtaken by one that had left later"] * journey.overtaken
         words += ["damaged"] * journey.damaged

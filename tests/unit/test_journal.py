@@ -118,10 +118,27 @@ def test_json_line_has_the_documented_fields(
     fields = {"program": "udp_server", "event": "recvfrom", "protocol": "udp", "local": local(udp)}
     times = [int(first.pop("time_ns")), int(second.pop("time_ns")), int(third.pop("time_ns"))]
     assert begun[0] <= times[0] <= times[1] <= times[2] <= ended[0]
-    assert begun[1] <= int(first.pop("unix_ns")) <= ended[1]  # in the first line alone
+    assert begun[1] <= int(first.pop("unix_ns")) <= ended[1]  # and in no other of this second
     assert first == fields | {"peer": "192.0.2.7:41273", "bytes": 5}
     assert second == fields | {"event": "error", "note": "a few words"}
     assert third == {"program": "udp_server", "event": "stop"}
+
+
+def test_a_line_a_second_has_the_time_of_day_beside_the_monotonic_clock(pipe: Pipe) -> None:
+    journal = Journal(as_json=True, quiet=False, fd=pipe.writer)
+    second = 10**9
+    times = [5 * second, 5 * second + 1, 6 * second - 1, 6 * second, 6 * second + 1, 9 * second]
+    for time_ns in times:
+        journal.event("stop", at=(time_ns, 100 * second + time_ns))
+    both = [int(record["time_ns"]) for record in pipe.records() if "unix_ns" in record]
+    assert both == [5 * second, 6 * second, 9 * second]
+
+
+def test_facts_have_both_clocks_too(pipe: Pipe) -> None:
+    journal = Journal(as_json=True, quiet=False, fd=pipe.writer)
+    journal.facts("start", {"count": 1})
+    [start] = pipe.records()
+    assert abs(int(start["unix_ns"]) - int(start["time_ns"]) - (now()[1] - now()[0])) < 10**9
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,17 @@ def test_arrival_that_is_dated_before_its_leaving_is_matched_all_the_same() -> N
     assert journey.outcome is Outcome.ARRIVED
 
 
+def test_arrivals_long_before_their_leaving_are_of_another_clock() -> None:
+    """A capture is dated by its host: where one says that a packet came before it left, no delay is known."""
+    answer = ipv4(17, udp(b"HELLO", (12000, 41273)), SERVER, CLIENT, identification=6)
+    found = journeys(
+        seen("client", (5_000, datagram(5)), (5_030, answer)),
+        seen("server", (4_800, datagram(5)), (4_810, answer)),  # 210 ms behind
+        (CLIENT, SERVER),
+    )
+    assert [(each.outcome, each.timed) for each in found] == [(Outcome.ARRIVED, False)] * 2
+
+
 @pytest.mark.parametrize("stranger", ["172.18.0.9", "172.18.0.20"])
 def test_packets_of_others_are_left_out(stranger: str) -> None:
     [packet] = seen("client", (1, datagram(5)))

@@ -36,7 +36,8 @@ def test_parse_reads_what_the_journal_writes() -> None:
         {"time_ns": 5, "program": "server", "event": "recvfrom", "unix_ns": 1, "protocol": "udp",
          "local": "0.0.0.0:12000", "peer": "10.0.0.3:40000", "bytes": 5}
     )  # fmt: skip
-    assert parse([line]) == [Event(5, "server", "recvfrom", "udp", "0.0.0.0:12000", "10.0.0.3:40000", 5)]
+    call = Event(5, "server", "recvfrom", "udp", "0.0.0.0:12000", "10.0.0.3:40000", 5, unix_ns=1)
+    assert parse([line]) == [call]
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,8 @@ def udp(plan: Plan, document: Document) -> Figure:
     """Every datagram: lost, overtaken, answered."""
     result = _udp_result(document, plan.claims)
     story = result.story
+    if story.clocks:
+        raise NotMeasured(story.clocks)
     picture = timeline.of_datagrams(story.messages)
     diagram = sequence.of_messages(picture, "udp")
     going, most_going = counted.out_of_order([each.late_going for each in story.messages])
@@ -200,6 +202,8 @@ def tcp(plan: Plan, document: Document) -> Figure:
     """Every line of a connection: when it was handed over."""
     result = _tcp_result(document, plan.claims)
     connection = result.connection
+    if connection.clocks:
+        raise NotMeasured(connection.clocks)
     picture = timeline.of_connection(connection, [line.number for line in connection.lines])
     diagram = sequence.of_messages(picture, "tcp")
     same = (
