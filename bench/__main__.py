@@ -109,7 +109,7 @@ def measure(
             print(f"\n{table(experiment, rows)}", flush=True)
     destination.parent.mkdir(parents=True, exist_ok=True)
     kept = document(version(), machine, asdict(settings), results)
-    destination.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    destination.write_text(json.dumps(kept, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     print(f"\nAll samples: {destination}")
     return status(results)
 

@@ -66,10 +66,10 @@ def main() -> int:
             raise SystemExit(0)
         *lines, unread = (unread + data).split(b"\n")
         for line in lines:
-            print(json.dumps(answer(engine, json.loads(line))), flush=True)
+            print(json.dumps(answer(engine, json.loads(line)), allow_nan=False), flush=True)
 
     try:
-        print(json.dumps({"ready": True}), flush=True)
+        print(json.dumps({"ready": True}, allow_nan=False), flush=True)
         engine.serve({0: hear})
     finally:
         engine.clear()

@@ -151,7 +151,7 @@ class RunningEngine:
     def ask(self, **request: object) -> dict[str, Any]:
         """Send a request, and return the answer."""
         if self.process.stdin is not None:
-            self.process.stdin.write(json.dumps(request).encode() + b"\n")
+            self.process.stdin.write(json.dumps(request, allow_nan=False).encode() + b"\n")
             self.process.stdin.flush()
         return self._line()
 

@@ -476,7 +476,7 @@ def measure(chosen: Sequence[Experiment[Bench, OnCable]], settings: Settings, de
         raise UnmeasurableError(f"{' '.join(error.cmd)}: {reason.strip()}") from error
     destination.parent.mkdir(parents=True, exist_ok=True)
     kept = document(version(), machine, asdict(settings), results)
-    destination.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    destination.write_text(json.dumps(kept, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     print(f"\nAll samples: {destination}")
     return status(results)
 

@@ -46,7 +46,7 @@ def digest(described: dict[str, Any]) -> str:
     project = described["project"]
     wanted = [described["build-system"]["requires"], project["requires-python"], project["dependencies"],
               project["optional-dependencies"]]  # fmt: skip
-    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(wanted, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]
 
 
 def renew(machine: Machine, *, upgrade: bool) -> None:

@@ -94,7 +94,7 @@ class Console:
             "event": event,
             "line": self._line,
         }
-        self._write(json.dumps(record | fields).encode() + b"\n")
+        self._write(json.dumps(record | fields, allow_nan=False).encode() + b"\n")
 
     def _write(self, data: bytes) -> None:
         # An answer is what the user came for: unlike the journal's lines it waits until it can be written.

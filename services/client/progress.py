@@ -23,4 +23,4 @@ class Progress:
         """Say it, if the time has come."""
         if now_s >= self._next_s:
             self._next_s = now_s + self.PERIOD_S
-            complain(json.dumps({"of": self._count, "sent": sent, "answered": answered}))
+            complain(json.dumps({"of": self._count, "sent": sent, "answered": answered}, allow_nan=False))

@@ -263,7 +263,7 @@ def answer(request: Mapping[str, Any]) -> None:
     """Do what is asked, and say what came of it."""
     try:
         result = encoded(ACTIONS[request["do"]](*map(decoded, request["arguments"])))
-        told = json.dumps({"id": request["id"], "result": result})
+        told = json.dumps({"id": request["id"], "result": result}, allow_nan=False)
     except OSError as error:
         told = failed(request, error, symbol(error), error.strerror or str(error))
     except Exception as error:  # noqa: BLE001 - whatever it is, who asked shall know, and we go on
@@ -281,7 +281,9 @@ def symbol(error: OSError) -> str | None:
 def failed(request: Mapping[str, Any], error: Exception, name: str | None, text: str) -> str:
     """Return the answer to a request that came to nothing."""
     kind = type(error).__name__
-    return json.dumps({"id": request["id"], "error": {"kind": kind, "errno": name, "text": text}})
+    return json.dumps(
+        {"id": request["id"], "error": {"kind": kind, "errno": name, "text": text}}, allow_nan=False
+    )
 
 
 def asked(line: bytes) -> Mapping[str, Any]:

@@ -97,7 +97,7 @@ class Server:
         answer = _answer(handle, data, cut=bool(flags & socket.MSG_TRUNC))
         if client:  # one without a name of its own wants no answer
             with suppress(OSError):  # it is gone, or its queue is full: its own affair
-                self._socket.sendto(json.dumps(answer).encode(), client)
+                self._socket.sendto(json.dumps(answer, allow_nan=False).encode(), client)
 
 
 def _answer(handle: Callable[[Request], Answer], data: bytes, *, cut: bool) -> Answer:
@@ -137,7 +137,7 @@ def ask(request: Request, folder: Path = FOLDER, timeout_s: float = TIMEOUT_S) -
             own.unlink(missing_ok=True)  # of a client that was killed, with the same process id
             sock.bind(str(own))
             sock.connect(str(folder / NAME))
-            sock.send(json.dumps(dict(request)).encode())
+            sock.send(json.dumps(dict(request), allow_nan=False).encode())
             answer = json.loads(sock.recv(LONGEST_ANSWER))
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise Failure("no sidecar runs in this container: see its log") from error

@@ -204,7 +204,9 @@ def main() -> int:
     if options.command == "health":
         return Exit.OK
     as_json = getattr(options, "json", False)
-    sys.stdout.write(f"{json.dumps(answer) if as_json else as_text(options.command, answer)}\n")
+    sys.stdout.write(
+        f"{json.dumps(answer, allow_nan=False) if as_json else as_text(options.command, answer)}\n"
+    )
     return Exit.OK
 
 

@@ -39,7 +39,10 @@ def take() -> str:
             raise LabError(f"expected {FOLDER} to be a folder of ours, it is somebody else's: remove it")
         descriptor = os.open(FOLDER / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.write(descriptor, json.dumps({"pid": os.getpid(), "run": os.environ.get(RUN, "")}).encode())
+        os.write(
+            descriptor,
+            json.dumps({"pid": os.getpid(), "run": os.environ.get(RUN, "")}, allow_nan=False).encode(),
+        )
     except OSError as error:
         raise LabError(f"cannot take a name in {FOLDER}: {error.strerror}") from error
     _held.append(descriptor)

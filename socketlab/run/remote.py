@@ -244,7 +244,9 @@ class Host:
         """Have something done; its result comes later."""
         future: Future[Any] = Future()
         number = next(self._numbers)
-        line = json.dumps({"id": number, "do": do, "arguments": [_encoded(one) for one in arguments]})
+        line = json.dumps(
+            {"id": number, "do": do, "arguments": [_encoded(one) for one in arguments]}, allow_nan=False
+        )
         with self._lock:
             if self._over:
                 raise EngineError(self._over)

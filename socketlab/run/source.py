@@ -17,12 +17,14 @@ def digest(build: Mapping[str, Any], base: str) -> str:
         base: the id of the image that it begins with; empty: it is not on this machine yet.
     """
     context = Path(build["context"])
-    found = hashlib.sha256(json.dumps([build["dockerfile"], build.get("args", {}), base]).encode())
+    found = hashlib.sha256(
+        json.dumps([build["dockerfile"], build.get("args", {}), base], allow_nan=False).encode()
+    )
     for path in sorted(context.rglob("*")):
         if IGNORED in path.parts:
             continue
         link = str(path.readlink()) if path.is_symlink() else ""
         content = path.read_bytes() if path.is_file() and not link else b""
         head = [str(path.relative_to(context)), link, path.lstat().st_mode, len(content)]
-        found.update(json.dumps(head).encode() + content)
+        found.update(json.dumps(head, allow_nan=False).encode() + content)
     return found.hexdigest()

@@ -72,7 +72,7 @@ def of_finding(finding: Finding) -> dict[str, Any]:
 
 def as_json(told: Mapping[str, Any]) -> str:
     """Return the document as text."""
-    return json.dumps(told, ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 # --- for people
@@ -183,5 +183,5 @@ def _value(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     data = as_data(value)
-    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, allow_nan=False)
     return printable(text)

@@ -17,7 +17,7 @@ def as_json(conversation: Conversation, exchanges: Sequence[Exchange]) -> str:
         "conversation": dataclasses.asdict(conversation),
         "exchanges": [dataclasses.asdict(exchange) for exchange in exchanges],
     }
-    return json.dumps(result, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def as_text(exchanges: Sequence[Exchange]) -> str:
@@ -40,4 +40,4 @@ def as_text(exchanges: Sequence[Exchange]) -> str:
 
 def _quoted(text: str) -> str:
     # A message is somebody else's words: quoted, nothing in it can move the cursor.
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(text, ensure_ascii=False, allow_nan=False)

@@ -79,7 +79,7 @@ def write(file: Path, cells: list[dict[str, Any]], machine: Mapping[str, Any]) -
         "machine": machine,
         "cells": sorted(cells, key=lambda cell: matrix.place(cell["fault"], cell["protocol"])),
     }
-    file.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -50,4 +50,4 @@ def write(file: Path, runs: Sequence[Run], seed: int, seconds: int) -> None:
         "targets": [targets[name] for name in sorted(targets)],
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -116,7 +116,7 @@ def main() -> int:
         return INTERRUPTED
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     rows = found["rows"]
     failed = [row for row in rows if not row["passed"]]
     if any(row["figures"] for row in rows):

@@ -14,4 +14,4 @@ BREAK = re.compile(r"\n *")  # no line of a string: JSON writes that as \\n
 
 def text(found: Figures) -> str:
     """Return it with a sample, a check or a client's figures on a line."""
-    return LEAF.sub(lambda leaf: BREAK.sub(" ", leaf[0]), json.dumps(found, indent=1)) + "\n"
+    return LEAF.sub(lambda leaf: BREAK.sub(" ", leaf[0]), json.dumps(found, indent=1, allow_nan=False)) + "\n"

@@ -201,7 +201,7 @@ def evidence(value: Any) -> str:
         return "\n".join(evidence(each) for each in value) if value else "none"
     if isinstance(value, dict) and not any(isinstance(each, dict | list) for each in value.values()):
         return "\n".join(f"{key}: {evidence(each)}" for key, each in value.items()) if value else "none"
-    return json.dumps(value, ensure_ascii=False, indent=1)
+    return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
 
 
 def _exact(value: float) -> str:
