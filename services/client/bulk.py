@@ -29,7 +29,7 @@ import host_counters
 import tcp_info
 from lab.failures import Exit, Failure, explain, run
 from lab.journal import Address, Journal
-from lab.options import Parser, client_port, host, log_format, seconds, whole_number
+from lab.options import Parser, add_server, parse_with_server, seconds, whole_number
 from stream import hand_over, memory
 
 SAMPLE_S = 0.01  # between two looks at TCP_INFO
@@ -92,10 +92,7 @@ def send_for(connections: list[socket], seconds_: float, journal: Journal) -> No
 def main() -> int:
     """Send until the time is up."""
     arguments = Parser(description="Sends as fast as TCP lets it, and notes the congestion window over time.")
-    arguments.add_argument(
-        "host", metavar="HOST", nargs="?", type=host, help="server (SERVER_HOST; default: server)"
-    )
-    arguments.add_argument("port", metavar="PORT", nargs="?", type=client_port, help="its port (SERVER_PORT)")
+    add_server(arguments)
     arguments.add_argument("--seconds", metavar="S", type=seconds, default=5.0, help="how long to send")
     arguments.add_argument(
         "--connections", metavar="N", type=whole_number(1, 32, "a number of connections"), default=1,
@@ -104,12 +101,9 @@ def main() -> int:
     arguments.add_argument(
         "--congestion", metavar="NAME", default="", help="as reno, cubic, bbr; default: the system's own"
     )
-    options = arguments.parse_args()
-    server = (
-        options.host or arguments.from_environment("SERVER_HOST", host, "server"),
-        options.port or arguments.from_environment("SERVER_PORT", client_port, 12_000),
-    )
-    as_json = arguments.from_environment("LOG_FORMAT", log_format, "text") == "json"
+    options = parse_with_server(arguments)
+    server = (options.host, options.port)
+    as_json = options.log_format == "json"
     kept = memory() if as_json else 1
     journal = Journal(as_json=as_json, quiet=False, fd=kept)
     try:

@@ -18,7 +18,7 @@ from time import monotonic
 
 from lab.failures import Exit, Failure, explain, run
 from lab.journal import Address, Journal
-from lab.options import Parser, client_port, host, log_format, seconds, whole_number
+from lab.options import Parser, add_server, parse_with_server, seconds, whole_number
 
 # No answer ends a line before the second half: the lecture's server closes after a line.
 HALVES = (b"to be, ", b"or not to be\n")
@@ -159,10 +159,7 @@ def parser() -> Parser:
     """Return the parser of the command line."""
     parser = Parser(description="Many clients at once: how long does each wait for its first answer?")
     parser.add_argument("protocol", choices=("udp", "tcp"), help="the service to use")
-    parser.add_argument(
-        "host", metavar="HOST", nargs="?", type=host, help="server (SERVER_HOST; default: server)"
-    )
-    parser.add_argument("port", metavar="PORT", nargs="?", type=client_port, help="its port (SERVER_PORT)")
+    add_server(parser)
     parser.add_argument(
         "--clients", metavar="N", nargs="+", type=whole_number(1, 5000, "a number of clients"), default=[20],
         help="how many; several numbers: one after the other (default: 20)",
@@ -184,16 +181,12 @@ def parser() -> Parser:
 
 def main() -> int:
     """Let them come, in rounds; exit code 3 when one did not get its answers."""
-    arguments = parser()
-    options = arguments.parse_args()
-    name = options.host or arguments.from_environment("SERVER_HOST", host, "server")
-    port = options.port or arguments.from_environment("SERVER_PORT", client_port, 12_000)
-    as_json = arguments.from_environment("LOG_FORMAT", log_format, "text") == "json"
-    journal = Journal(as_json=as_json, quiet=False)
+    options = parse_with_server(parser())
+    journal = Journal(as_json=options.log_format == "json", quiet=False)
     try:
-        server = (gethostbyname(name), port)
+        server = (gethostbyname(options.host), options.port)
     except gaierror as error:
-        raise Failure(explain(error, f"find a host named {name}")) from error
+        raise Failure(explain(error, f"find a host named {options.host}")) from error
     kind = SOCK_DGRAM if options.protocol == "udp" else SOCK_STREAM
     all_answered = True
     for clients in options.clients:

@@ -17,7 +17,7 @@ import tempfile
 import host_counters
 from lab.failures import Exit, Failure, explain, run
 from lab.journal import Journal
-from lab.options import Parser, client_port, host, log_format, seconds, whole_number
+from lab.options import Parser, add_server, parse_with_server, seconds, whole_number
 from numbered import MOST, SMALLEST
 from progress import Progress
 from stream_tcp import TcpStream
@@ -28,10 +28,7 @@ def parser() -> Parser:
     """Return the parser of the command line."""
     parser = Parser(description="Sends numbered messages at a rate and notes when each is answered.")
     parser.add_argument("protocol", choices=("udp", "tcp"), help="the service to use")
-    parser.add_argument(
-        "host", metavar="HOST", nargs="?", type=host, help="server (SERVER_HOST; default: server)"
-    )
-    parser.add_argument("port", metavar="PORT", nargs="?", type=client_port, help="its port (SERVER_PORT)")
+    add_server(parser)
     parser.add_argument(
         "--count", metavar="N", type=whole_number(1, MOST, "a number of messages"), default=100
     )
@@ -85,13 +82,9 @@ def counters(wanted: bool) -> dict[str, object]:
 
 def main() -> int:
     """Run the stream; exit code 3 when a message got no answer."""
-    arguments = parser()
-    options = arguments.parse_args()
-    server = (
-        options.host or arguments.from_environment("SERVER_HOST", host, "server"),
-        options.port or arguments.from_environment("SERVER_PORT", client_port, 12_000),
-    )
-    as_json = arguments.from_environment("LOG_FORMAT", log_format, "text") == "json"
+    options = parse_with_server(parser())
+    server = (options.host, options.port)
+    as_json = options.log_format == "json"
     kept = memory() if as_json else 1
     journal = Journal(as_json=as_json, quiet=False, fd=kept)
     progress = Progress(options.count, shown=as_json)

@@ -87,13 +87,13 @@ class TcpStream:
         begun = now()
         try:
             connection.connect(self._server)
+            peer: Address = connection.getpeername()
         except gaierror as error:
             raise Failure(explain(error, f"find a host named {self._server[0]}")) from error
         except OSError as error:
             where = f"{self._server[0]}, port {self._server[1]}"
             self._journal.facts("gave_up", {"reason": explain(error, f"connect to {where}")})
             return None
-        peer: Address = connection.getpeername()
         # Dated when it is over, with the time it took beside: the handshake is a round trip of its own.
         self._journal.event("connect", connection, peer=peer)
         self._journal.facts("handshake", {"begun_ns": begun[0]})

@@ -25,11 +25,11 @@ def connect(server_name: str, server_port: int, timeout: float, journal: Journal
     try:
         # DNS is asked for the name; then the two operating systems shake hands, before any data is sent.
         client_socket.connect((server_name, server_port))
+        server_address = client_socket.getpeername()
     except gaierror as error:
         raise Failure(explain(error, f"find a host named {server_name}")) from error
     except OSError as error:
         raise Failure(explain(error, f"connect to {server_name}, port {server_port}")) from error
-    server_address = client_socket.getpeername()
     journal.event("connect", client_socket, peer=server_address, note="our port is the system's choice")
     return client_socket, server_address
 

@@ -11,7 +11,7 @@ from time import monotonic
 from console import Console
 from lab.failures import Failure, Unanswered, explain, run
 from lab.journal import Journal, name
-from lab.options import parse_client
+from lab.options import parse_client, why_no_servers
 
 MAX_DATAGRAM = 65_507  # bytes: 65,535 of an IPv4 packet, less its header (20) and that of UDP (8)
 IP_RECVERR = 11  # Linux: tell us what ICMP says of our datagrams (<linux/in.h>; not in Python's module)
@@ -30,13 +30,15 @@ def ask(
 
     Raises:
         Unanswered: no reply within `timeout` seconds, or the network says that the server cannot be reached.
-        Failure: the server's name has no address.
+        Failure: the server's name has no address of a server.
     """
     # sendto() takes a name as well, and then asks DNS in just this way. Asked here, the answer can be seen.
     try:
         server_address = (gethostbyname(server_name), server_port)
     except gaierror as error:
         raise Failure(explain(error, f"find a host named {server_name}")) from error
+    if why := why_no_servers(server_address[0]):
+        raise Failure(f"cannot ask {server_name}: it is {server_address[0]}, {why}")
     journal.event("resolve", note=f"DNS: {server_name} is {server_address[0]}")
 
     deadline = monotonic() + timeout

@@ -40,7 +40,8 @@ class Unanswered(Failure):
 
 REMEDIES = {
     errno.EADDRINUSE: "another program has this port: stop it, or choose another port",
-    errno.EACCES: "not allowed: a port below 1024 needs a privilege where the system protects it",
+    errno.EACCES: "not allowed: a port below 1024 needs a privilege where the system protects it, "
+    "and a broadcast address is no server's",
     errno.EADDRNOTAVAIL: "no network interface of this host has that address: leave it out to use every one",
     errno.ECONNREFUSED: "no program listens there: start the server first, and check the port",
     errno.EHOSTUNREACH: "no way to that host: check that it is up and on the same network",
@@ -116,10 +117,11 @@ def _handle_signals() -> None:
 
     def lost(unraisable: "sys.UnraisableHookArgs") -> None:
         # Our handler was run in a callback that has nobody to raise to, as import has one: once more, later.
-        if unraisable.exc_type is SystemExit and isinstance(unraisable.exc_value, SystemExit):
+        code = getattr(unraisable.exc_value, "code", None)
+        if isinstance(code, Exit):
             for signum in SIGNALS:
                 signal.signal(signum, _stop)
-            os.write(writer, bytes((unraisable.exc_value.code - 128,)))
+            os.write(writer, bytes((code - 128,)))
         else:
             sys.__unraisablehook__(unraisable)
 

@@ -153,11 +153,14 @@ class Journal:
         protocol = local = ""
         if sock is not None:
             protocol = "udp" if sock.type == SOCK_DGRAM else "tcp"
-            local = name(sock.getsockname())
+            with suppress(OSError):  # macOS knows no address of a socket that was reset
+                local = name(sock.getsockname())
         if self.as_json:
             record = self._head(at, event)
             if protocol:
-                record |= {"protocol": protocol, "local": local}
+                record["protocol"] = protocol
+            if local:
+                record["local"] = local
             if peer is not None:
                 record["peer"] = name(peer)
             if data is not None:
@@ -169,7 +172,7 @@ class Journal:
             line = json.dumps(record, allow_nan=False)
         else:
             arrow = "<-" if event in {"recv", "recvfrom", "accept"} else "->"
-            addresses = f"{local} {arrow} {name(peer)}" if peer is not None else local
+            addresses = f"{local or '?'} {arrow} {name(peer)}" if peer is not None else local
             words = [f"{clock(at[1])} {protocol.upper():3} {event:<8}", addresses]
             if event == "recv" and not data:
                 words.append("(the other side has closed)")  # what 0 bytes mean on TCP

@@ -4,6 +4,7 @@ import argparse
 import math
 import os
 from collections.abc import Callable
+from socket import inet_aton
 from typing import NoReturn, TypeVar
 
 from lab.failures import Exit, visible
@@ -63,9 +64,34 @@ def host(text: str) -> str:
     except UnicodeError:
         pass
     else:
-        if text and not any(c.isspace() for c in text):
+        # Python takes "<broadcast>" for an address.
+        if text and not any(c.isspace() or c in "<>" for c in text):
             return text
     raise argparse.ArgumentTypeError(f"expected a host name or an IPv4 address, got {text!r}")
+
+
+def why_no_servers(address: str) -> str:
+    """Return why no answer comes from an IPv4 address that something is sent to; "" where one may come."""
+    packed = inet_aton(address)
+    if packed == inet_aton("0.0.0.0"):  # noqa: S104 - not to bind to
+        return "which stands for every address of this host: 127.0.0.1 is one"
+    if packed == inet_aton("255.255.255.255"):
+        return "which stands for every host of the network: name one"
+    if 224 <= packed[0] < 240:
+        return "which stands for a group of hosts (multicast): name one host"
+    return ""
+
+
+def server_name(text: str) -> str:
+    """Check that text can be the name or the IPv4 address of a server: of one host."""
+    name = host(text)
+    try:
+        why = why_no_servers(name)
+    except OSError:
+        why = ""  # no address: DNS will say which one it has
+    if why:
+        raise argparse.ArgumentTypeError(f"expected a server's name or IPv4 address, got {text!r}, {why}")
+    return name
 
 
 def log_format(text: str) -> str:
@@ -92,18 +118,28 @@ def server_parser(description: str) -> Parser:
 
 def parse_server(parser: Parser) -> argparse.Namespace:
     """Return the options `host`, `port`, `quiet`, `log_format`, and what else the parser knows."""
-    return _parse(parser, "", server_port)
+    return _parse(parser, host, "", server_port)
+
+
+def add_server(parser: Parser) -> None:
+    """Add the arguments HOST and PORT of a program that asks a server; see `parse_with_server`."""
+    parser.add_argument(
+        "host", metavar="HOST", nargs="?", type=server_name, help="server (SERVER_HOST; default: server)"
+    )
+    parser.add_argument(
+        "port", metavar="PORT", nargs="?", type=client_port, help=f"its port (SERVER_PORT; default: {PORT})"
+    )
+
+
+def parse_with_server(parser: Parser) -> argparse.Namespace:
+    """Return the options `host`, `port`, `log_format`, and what else the parser knows."""
+    return _parse(parser, server_name, "server", client_port)
 
 
 def parse_client(description: str, timeout: float) -> argparse.Namespace:
     """Return the options `host`, `port`, `once`, `timeout` (seconds), `quiet`, `log_format`."""
     parser = Parser(description=description)
-    parser.add_argument(
-        "host", metavar="HOST", nargs="?", type=host, help="server (SERVER_HOST; default: server)"
-    )
-    parser.add_argument(
-        "port", metavar="PORT", nargs="?", type=client_port, help=f"its port (SERVER_PORT; default: {PORT})"
-    )
+    add_server(parser)
     parser.add_argument("--once", action="store_true", help="one sentence, as in the lecture")
     parser.add_argument(
         "--timeout",
@@ -113,14 +149,16 @@ def parse_client(description: str, timeout: float) -> argparse.Namespace:
         help="seconds to wait for an answer (default: %(default)g)",
     )
     parser.add_argument("--quiet", action="store_true", help="show the answers alone, not the socket calls")
-    return _parse(parser, "server", client_port)
+    return parse_with_server(parser)
 
 
-def _parse(parser: Parser, default_host: str, port: Callable[[str], int]) -> argparse.Namespace:
+def _parse(
+    parser: Parser, kind: Callable[[str], str], default_host: str, port: Callable[[str], int]
+) -> argparse.Namespace:
     """Parse the arguments; what they leave out is in the environment, or the default."""
     options = parser.parse_args()
     if options.host is None:
-        options.host = parser.from_environment("SERVER_HOST", host, default_host)
+        options.host = parser.from_environment("SERVER_HOST", kind, default_host)
     if options.port is None:
         options.port = parser.from_environment("SERVER_PORT", port, PORT)
     options.log_format = parser.from_environment("LOG_FORMAT", log_format, "text")

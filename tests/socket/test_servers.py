@@ -131,6 +131,31 @@ program.run(program.main)
     assert server.journal()[-1]["event"] == "stop"
 
 
+@pytest.mark.parametrize("program", ["tcp_server", "server"])
+def test_server_goes_on_where_a_connection_has_no_address_any_more(start: Start, program: str) -> None:
+    # So it is on macOS once a client has reset its connection.
+    code = f"""
+import errno, socket, sys
+class Socket(socket.socket):
+    def getsockname(self):
+        if not self.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return super().getsockname()
+sys.path.insert(0, {str(PROGRAMS[program].parent)!r})
+import {program} as program
+socket.socket = Socket  # of connections: accept() makes them in the module itself
+program.run(program.main)
+"""
+    argv = [sys.executable, "-S", "-c", code, "--host", LOCALHOST, "--port", "0"]
+    server = start(argv, LOG_FORMAT="json")
+    port = int(str(server.wait_for_event("listen")["local"]).rpartition(":")[2])
+    for _client in range(2):
+        assert ask(TCP, port, b"a\n") == b"A\n"
+    server.wait_for_number("close", 2)
+    assert server.stop()[::2] == (0, b"")
+    assert not any("local" in record for record in server.journal() if record["event"] == "accept")
+
+
 def test_servers_end_though_a_client_is_silent(start_server: StartServer) -> None:
     signals = {"tcp_server": signal.SIGINT, "server": signal.SIGTERM}
     servers = {program: start_server(program) for program in signals}
@@ -209,7 +234,8 @@ def test_servers_need_a_privilege_for_a_well_known_port(start: Start) -> None:
     for name, server in servers.items():
         assert one_line(server.finish(), 1) == (
             f"{name}: cannot bind to {LOCALHOST}, port {port}: Permission denied "
-            "(not allowed: a port below 1024 needs a privilege where the system protects it)"
+            "(not allowed: a port below 1024 needs a privilege where the system protects it, "
+            "and a broadcast address is no server's)"
         )
 
 

@@ -1,9 +1,12 @@
 """The UDP client and a server, played by the test, whose replies are lost, late, doubled or another's."""
 
+import sys
 import time
 
-from tests.socket.conftest import Start
-from tests.socket.programs import LOCALHOST, port_of, udp_socket
+import pytest
+
+from tests.socket.conftest import Run, Start
+from tests.socket.programs import LOCALHOST, PROGRAMS, one_line, port_of, udp_socket
 
 
 def lost(line: int, port: int, timeout: str) -> str:
@@ -83,3 +86,30 @@ def test_flood_from_another_address_does_not_put_off_the_time_out(start: Start) 
         ended = client.finish()
         assert (ended.code, ended.stdout) == (3, b"")
         assert ended.stderr.decode().splitlines() == [lost(1, port_of(server), "0.1")]
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "255.255.255.255", "224.0.0.1"])
+def test_name_of_what_is_no_single_host_is_refused(run: Run, address: str) -> None:
+    # A reply would come from another address than the one that was sent to, so it would be taken for lost.
+    code = f"""
+import socket, sys
+socket.gethostbyname = lambda name: "{address}"
+sys.path.insert(0, {str(PROGRAMS["udp_client"].parent)!r})
+import udp_client
+sys.argv[0] = "udp_client"
+udp_client.run(udp_client.main)
+"""
+    ended = run([sys.executable, "-S", "-c", code, "blocked.example", "12000"], stdin=b"a\nb\n")
+    assert ended.stdout == b""
+    assert one_line(ended, 1).startswith(
+        f"udp_client: cannot ask blocked.example: it is {address}, which stands for "
+    )
+
+
+def test_broadcast_address_of_a_network_is_said_to_be_one(run: Run) -> None:
+    ended = run("udp_client", "127.255.255.255", 12_000, "--quiet", stdin=b"a")
+    assert one_line(ended, 3) == (
+        "udp_client: line 1: cannot exchange a datagram with 127.255.255.255:12000: Permission denied "
+        "(not allowed: a port below 1024 needs a privilege where the system protects it, "
+        "and a broadcast address is no server's)"
+    )

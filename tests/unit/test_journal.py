@@ -141,6 +141,28 @@ def test_facts_have_both_clocks_too(pipe: Pipe) -> None:
     assert abs(int(start["unix_ns"]) - int(start["time_ns"]) - (now()[1] - now()[0])) < 10**9
 
 
+class Reset(socket):
+    """A connection that was reset, as macOS has it."""
+
+    def getsockname(self) -> tuple[str, int]:
+        """Refuse."""
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+
+@pytest.mark.parametrize(
+    ("as_json", "line"),
+    [
+        pytest.param(False, r"\S+ TCP close +\? -> 192.0.2.7:41273", id="text"),
+        pytest.param(True, r'.*"close", .*"protocol": "tcp", "peer": "192.0.2.7:41273"}', id="json"),
+    ],
+)
+def test_socket_whose_address_is_not_known_has_a_line(pipe: Pipe, as_json: bool, line: str) -> None:
+    with Reset(AF_INET, SOCK_STREAM) as connection:
+        Journal(as_json=as_json, quiet=False, fd=pipe.writer).event("close", connection, peer=PEER)
+    [written] = pipe.lines()
+    assert re.fullmatch(line, written)
+
+
 @pytest.mark.parametrize(
     ("data", "number"),
     [

@@ -4,9 +4,12 @@ import argparse
 import sys
 from collections.abc import Callable
 
+import bulk
+import crowd
 import healthcheck
 import pytest
 import server
+import stream
 import tcp_client
 import tcp_server
 import udp_client
@@ -18,6 +21,7 @@ from lab.options import (
     parse_client,
     parse_server,
     seconds,
+    server_name,
     server_parser,
     server_port,
     whole_number,
@@ -32,6 +36,13 @@ MAINS = {
 }
 SERVERS = ["udp_server", "tcp_server", "server"]
 CLIENTS = ["udp_client", "tcp_client"]
+# What takes a server: the main function, and the arguments before the server's name.
+TAKE_A_SERVER: dict[str, tuple[Callable[[], int], list[str]]] = {
+    **{program: (MAINS[program], []) for program in CLIENTS},
+    "stream": (stream.main, ["tcp"]),
+    "bulk": (bulk.main, []),
+    "crowd": (crowd.main, ["udp"]),
+}
 
 every_program = pytest.mark.parametrize("program", MAINS)
 Arguments = Callable[..., None]
@@ -120,6 +131,52 @@ def test_host_is_refused(text: str) -> None:
 )
 def test_host_is_taken(text: str) -> None:
     assert host(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        *((text, "every address of this host") for text in ("0.0.0.0", "0", "0x0", "00.0", "0.0.0")),
+        *((text, "every host of the network") for text in ("255.255.255.255", "0xffffffff", "4294967295")),
+        *((text, "a group of hosts") for text in ("224.0.0.1", "239.255.255.255", "224.1")),
+    ],
+)
+def test_address_that_is_not_one_hosts_is_no_servers(text: str, why: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=f"got '{text}', which stands for {why}"):
+        server_name(text)
+
+
+def test_broadcast_in_pythons_own_notation_is_no_host() -> None:
+    for convert in (host, server_name):
+        with pytest.raises(argparse.ArgumentTypeError, match="expected a host name"):
+            convert("<broadcast>")
+
+
+@pytest.mark.parametrize(
+    "text", ["server", "127.0.0.1", "127.1", "223.255.255.255", "0.example", "zero", "bücher.example", "::1"]
+)
+def test_server_is_taken(text: str) -> None:
+    assert server_name(text) == text
+
+
+@pytest.mark.parametrize("program", TAKE_A_SERVER)
+@pytest.mark.parametrize("where", ["argument HOST", "environment variable SERVER_HOST"])
+def test_every_program_refuses_what_is_no_server(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    program: str,
+    where: str,
+) -> None:
+    main, before = TAKE_A_SERVER[program]
+    if "variable" in where:
+        monkeypatch.setenv("SERVER_HOST", "0.0.0.0")
+    else:
+        before = [*before, "0.0.0.0"]
+    monkeypatch.setattr(sys, "argv", [f"{program}.py", *before])
+    assert refusal(capsys, main) == (
+        f"{program}.py: {where}: expected a server's name or IPv4 address, got '0.0.0.0', "
+        f"which stands for every address of this host: 127.0.0.1 is one; see {program}.py --help\n"
+    )
 
 
 def test_log_format_is_one_of_two() -> None:

@@ -1,9 +1,10 @@
 """How the TCP client finds the end of an answer in a byte stream, however the stream is cut."""
 
+import errno
 import itertools
 from collections import deque
 from collections.abc import Sequence
-from socket import socket
+from socket import create_server, socket
 from typing import cast
 
 import pytest
@@ -68,3 +69,22 @@ def test_answer_that_never_ends_is_given_up() -> None:
     endless = b"A" * (tcp_client.LONGEST_ANSWER + 2)
     with pytest.raises(Failure, match="more than one line"):
         ask(endless, list(range(0, len(endless), 4096)))
+
+
+class Reset(socket):
+    """A socket whose connection is reset as soon as it stands."""
+
+    def getpeername(self) -> None:
+        """Refuse, as the system does then."""
+        self.close()
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+
+def test_connection_that_is_reset_at_once_is_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp_client, "socket", Reset)
+    with create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(
+            Failure, match=f"cannot connect to 127.0.0.1, port {port}: Transport endpoint is not connected"
+        ):
+            tcp_client.connect("127.0.0.1", port, 10, Journal(as_json=False, quiet=True))
