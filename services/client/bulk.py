@@ -30,7 +30,7 @@ import tcp_info
 from lab.failures import Exit, Failure, explain, run
 from lab.journal import Address, Journal
 from lab.options import Parser, add_server, parse_with_server, seconds, whole_number
-from stream import hand_over, memory
+from stream import kept_journal
 
 SAMPLE_S = 0.01  # between two looks at TCP_INFO
 CONNECT_S = 10.0
@@ -103,27 +103,20 @@ def main() -> int:
     )
     options = parse_with_server(arguments)
     server = (options.host, options.port)
-    as_json = options.log_format == "json"
-    kept = memory() if as_json else 1
-    journal = Journal(as_json=as_json, quiet=False, fd=kept)
-    try:
-        with ExitStack() as connections:
-            opened = [
-                connections.enter_context(open_connection(server, options.congestion))
-                for _ in range(options.connections)
-            ]
-            used = opened[0].getsockopt(IPPROTO_TCP, TCP_CONGESTION, NAME_ROOM).rstrip(b"\0").decode()
-            size = opened[0].getsockopt(IPPROTO_TCP, TCP_MAXSEG)
-            counters = host_counters.read()
-            journal.facts(
-                "start", {"congestion": used, "segment_bytes": size, "connections": len(opened)}
-                | {"counters": counters},
-            )  # fmt: skip
-            send_for(opened, options.seconds, journal)
-            journal.facts("end", {"counters": host_counters.read()})
-    finally:
-        if as_json:
-            hand_over(kept)
+    with kept_journal(as_json=options.log_format == "json") as journal, ExitStack() as connections:
+        opened = [
+            connections.enter_context(open_connection(server, options.congestion))
+            for _ in range(options.connections)
+        ]
+        used = opened[0].getsockopt(IPPROTO_TCP, TCP_CONGESTION, NAME_ROOM).rstrip(b"\0").decode()
+        size = opened[0].getsockopt(IPPROTO_TCP, TCP_MAXSEG)
+        counters = host_counters.read()
+        journal.facts(
+            "start", {"congestion": used, "segment_bytes": size, "connections": len(opened)}
+            | {"counters": counters},
+        )  # fmt: skip
+        send_for(opened, options.seconds, journal)
+        journal.facts("end", {"counters": host_counters.read()})
     return Exit.OK
 
 

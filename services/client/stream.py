@@ -13,6 +13,8 @@ and none of it is left out because nobody reads.
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import host_counters
 from lab.failures import Exit, Failure, explain, run
@@ -75,6 +77,24 @@ def hand_over(descriptor: int) -> None:
         raise Failure(explain(error, "write to standard output")) from error
 
 
+@contextmanager
+def kept_journal(*, as_json: bool) -> Iterator[Journal]:
+    """Yield a journal; as JSON it is written when all is over, or has failed.
+
+    It is not written after a signal: that ends the program also where nobody reads on.
+    """
+    if not as_json:
+        yield Journal(as_json=False, quiet=False)
+        return
+    kept = memory()
+    try:
+        yield Journal(as_json=True, quiet=False, fd=kept)
+    except Exception:  # a signal's SystemExit is none
+        hand_over(kept)
+        raise
+    hand_over(kept)
+
+
 def counters(wanted: bool) -> dict[str, object]:
     """Return what the kernel of this host has counted, where somebody wants it."""
     return {"counters": host_counters.read()} if wanted else {}
@@ -85,37 +105,32 @@ def main() -> int:
     options = parse_with_server(parser())
     server = (options.host, options.port)
     as_json = options.log_format == "json"
-    kept = memory() if as_json else 1
-    journal = Journal(as_json=as_json, quiet=False, fd=kept)
-    progress = Progress(options.count, shown=as_json)
-    stream: UdpStream | TcpStream
-    common = {"count": options.count, "size": options.size, "rate": options.rate}
-    if options.protocol == "udp":
-        stream = UdpStream(
-            server,
-            **common,
-            wait_s=options.wait,
-            tries=options.tries,
-            journal=journal,
-            progress=progress,
-        )
-    else:
-        stream = TcpStream(
-            server,
-            **common,
-            connect_s=options.connect,
-            patience_s=options.patience,
-            journal=journal,
-            progress=progress,
-        )
-    try:
+    with kept_journal(as_json=as_json) as journal:
+        progress = Progress(options.count, shown=as_json)
+        stream: UdpStream | TcpStream
+        common = {"count": options.count, "size": options.size, "rate": options.rate}
+        if options.protocol == "udp":
+            stream = UdpStream(
+                server,
+                **common,
+                wait_s=options.wait,
+                tries=options.tries,
+                journal=journal,
+                progress=progress,
+            )
+        else:
+            stream = TcpStream(
+                server,
+                **common,
+                connect_s=options.connect,
+                patience_s=options.patience,
+                journal=journal,
+                progress=progress,
+            )
         journal.facts("start", common | counters(as_json))
         answered = stream.run()
         # The last line: a journal without it was cut off.
         journal.facts("end", {"answered": answered} | counters(as_json))
-    finally:
-        if as_json:
-            hand_over(kept)
     return Exit.OK if answered == options.count else Exit.UNANSWERED
 
 

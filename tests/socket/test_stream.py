@@ -1,7 +1,11 @@
 """The numbered stream against real servers on this host."""
 
+import fcntl
 import json
+import os
+import signal
 import socket
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -230,3 +234,24 @@ def test_host_that_does_not_exist_ends_in_one_line(run: Run) -> None:
 def test_wrong_arguments_are_refused_in_one_line(run: Run, arguments: list[str], complaint: str) -> None:
     ended = run("stream", *arguments)
     assert complaint in one_line(ended, 2)
+
+
+@pytest.mark.parametrize("program", [("stream", "udp"), ("bulk",)], ids=" ".join)
+def test_signal_ends_it_also_where_nobody_reads_its_journal(start: Start, program: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    with ExitStack() as todo:
+        todo.callback(os.close, reader)
+        todo.callback(os.close, writer)
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        os.write(writer, bytes(4096))
+        server = todo.enter_context(listen() if program == ("bulk",) else udp_socket())
+        name, *arguments = program
+        running = start(name, *arguments, LOCALHOST, port_of(server), stdout=writer, LOG_FORMAT="json")
+        if name == "bulk":
+            todo.enter_context(accept(server)).recv(1)
+        else:
+            server.recv(100)
+        running.send_signal(signal.SIGTERM)
+        ended = running.finish()
+    assert ended.code == 143
+    assert b"Traceback" not in ended.stderr
