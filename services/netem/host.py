@@ -136,6 +136,16 @@ def counters() -> dict[str, dict[str, int]]:
     return found
 
 
+def carried() -> dict[str, int]:
+    """Return how many packets each interface has carried both ways, as the kernel counts them.
+
+    Of those that could be impaired: they are up and have an address, and none is the loopback.
+    """
+    rows = (line.partition(":") for line in (PROC_NET / "dev").read_text(encoding="ascii").splitlines())
+    counts = {name.strip(): numbers.split() for name, colon, numbers in rows if colon}
+    return {name: int(counts[name][1]) + int(counts[name][9]) for name in addressed() if name in counts}
+
+
 def parse_counters(text: str) -> dict[str, dict[str, int]]:
     """Return the tables of /proc/net/snmp or /proc/net/netstat: pairs of lines, the names and the numbers."""
     lines = [line.split() for line in text.splitlines()]

@@ -173,6 +173,8 @@ def as_text(command: str, answer: Answer) -> str:
     if command == "show":
         problem = answer["problem"]
         lines.append(f"working    {'yes' if problem is None else f'no: {problem}'}")
+    if answer.get("idle"):
+        lines.append(f"idle       {answer['idle']}")
     return "\n".join(lines)
 
 
@@ -202,6 +204,8 @@ def main() -> int:
         complain(f"netem: {error}")
         return Exit.USAGE
     if options.command == "health":
+        if answer["idle"]:
+            complain(f"netem: {answer['idle']}")
         return Exit.OK
     as_json = getattr(options, "json", False)
     sys.stdout.write(

@@ -56,6 +56,7 @@ class Sidecar:
         self._epoch = 0
         self._started_ns = time.monotonic_ns()
         self._overload, self._overloaded_s = 0, -UNHEALTHY_S  # as last noticed, and when
+        self._since_ns, self._carried = self._started_ns, dict[str, int]()  # of this epoch's beginning
         self._commands = {
             "show": self._show,
             "stats": self._stats,
@@ -149,12 +150,13 @@ class Sidecar:
     def _begin_epoch(self) -> None:
         self._epoch += 1
         self._overload, self._overloaded_s = 0, -UNHEALTHY_S
+        self._since_ns, self._carried = time.monotonic_ns(), host.carried()
 
     def _health(self, _request: Request) -> Answer:
         self._verify()
         if self.impairment is not None:
             self._check_overload()
-        return self._about()
+        return self._about() | {"idle": self._idle()}
 
     def _verify(self) -> None:
         engine = self._at_work()
@@ -176,12 +178,10 @@ class Sidecar:
             )
 
     def _show(self, request: Request) -> Answer:
-        problem = None
         try:
-            self._health(request)
+            return self._health(request) | {"problem": None}
         except Failure as failure:
-            problem = str(failure)
-        return self._about() | {"problem": problem}
+            return self._about() | {"idle": None, "problem": str(failure)}
 
     def _stats(self, request: Request) -> Answer:
         if "verify" in request:
@@ -190,7 +190,27 @@ class Sidecar:
         if self._engine is not None:
             for direction, counters in self._engine.counters().items():
                 answer["directions"][direction] |= asdict(counters)
-        return answer | {"namespace": host.counters()}
+        return answer | {"idle": self._idle(), "namespace": host.counters()}
+
+    def _idle(self) -> str | None:
+        """Return in words that no packet has passed since the impairment was set, and which packets have not.
+
+        An interface may well be idle, so this is no failure. But where others carry packets meanwhile, the
+        wrong one may be impaired.
+        """
+        if self._engine is None or self.impairment is None:
+            return None
+        if any(counters.packets for counters in self._engine.counters().values()):
+            return None
+        seconds = (time.monotonic_ns() - self._since_ns) / 1e9
+        words = [f"no packet has passed since this was set {seconds:.0f} s ago"]
+        for name, count in host.carried().items():
+            more = count - self._carried.get(name, 0)
+            if more and name == self._interface:
+                words.append(f"{name} carried {more} others: none is {selected(self.impairment)}")
+            elif more:
+                words.append(f"{name} carried {more}: NETEM_INTERFACE={name} impairs those")
+        return "; ".join(words)
 
     def _about(self) -> Answer:
         asked, directions = self.impairment if self._engine else None, {}
@@ -216,9 +236,13 @@ class Sidecar:
 
 def describe(impairment: Impairment) -> str:
     """Return an impairment in words: what, in which direction, to which traffic."""
-    spec = str(impairment.spec) or "nothing"
+    return f"{str(impairment.spec) or 'nothing'}  ({selected(impairment)})"
+
+
+def selected(impairment: Impairment) -> str:
+    """Return in words which packets are impaired."""
     traffic = "all but DNS" if str(impairment.traffic) == "all" else str(impairment.traffic)
-    return f"{spec}  (direction {impairment.directions}, traffic {traffic})"
+    return f"direction {impairment.directions}, traffic {traffic}"
 
 
 @contextmanager

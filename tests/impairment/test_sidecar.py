@@ -1,6 +1,7 @@
 """The whole sidecar in a network namespace: alone there, whatever container it is in."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -205,6 +206,35 @@ def test_sidecar_ends_when_nothing_says_that_the_host_comes_back(
     unplug(near)
     assert sidecar.ended() == 1
     assert sidecar.log()[-1] == f"gone {Ended.UNKNOWN}"
+
+
+# --- where no packet comes
+
+
+def test_impairment_of_the_wrong_interface_names_the_other(start: Start, plugged: tuple[Host, Host]) -> None:
+    near, far = plugged
+    ip("link", "add", "eth1", "netns", near.name, "type", "veth", "peer", "name", "eth1", "netns", far.name)
+    there = [replace(host, interface="eth1", address=host.address.replace("97", "98")) for host in plugged]
+    for host in there:
+        ip("-n", host.name, "addr", "add", f"{host.address}/24", "dev", "eth1")
+        ip("-n", host.name, "link", "set", "eth1", "up")
+    sidecar = start(
+        "loss", "100%", "--interface", "eth1", "--direction", "ingress", "--traffic", "udp", host=near
+    )
+    sidecar.wait_until_working()
+    assert reaches(far, near, PORT) == 3
+    code, said = sidecar.call("health")
+    assert code == 0, "an interface may be idle"
+    nothing = r"netem: no packet has passed since this was set \d+ s ago"
+    other = r"eth0 carried \d+: NETEM_INTERFACE=eth0 impairs those"
+    own = r"eth1 carried \d+ others: none is direction ingress, traffic udp"  # its neighbours' affairs
+    assert re.fullmatch(f"{nothing}; {other}(; {own})?\n", said), said
+    for command in ("show", "stats"):
+        assert "\nidle       no packet has passed since" in sidecar.call(command)[1]
+    assert reaches(there[1], there[0], PORT) == 0
+    assert sidecar.call("health") == (0, "")
+    assert sidecar.answer("stats")["idle"] is None
+    assert sidecar.stop() == 0
 
 
 # --- the log of packets behind an impairment

@@ -34,6 +34,7 @@ def answer(**changes: Any) -> Answer:
             "ingress": {"spec": "loss 10% seed 42", **counts},
             "egress": {"spec": "loss 10% seed 1763303280", **counts, **unknown, "packets": 0, "dropped": 0},
         },
+        "idle": None,
         **changes,
     }
 
@@ -287,9 +288,20 @@ def test_json_is_what_the_sidecar_answered_on_one_line(
     assert out.count("\n") == 1
 
 
-def test_health_says_nothing(call: Call, capfd: Out) -> None:
+def test_health_says_nothing_while_packets_pass(call: Call, capfd: Out) -> None:
     assert call("health") == 0
-    assert capfd.readouterr().out == ""
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("command", ["health", "show", "stats"])
+def test_idle_impairment_is_no_failure_and_is_named(call: Call, sent: Sent, capfd: Out, command: str) -> None:
+    sent.answers = answer(idle="no packet has passed", problem=None)
+    assert call(command) == 0
+    out, err = capfd.readouterr()
+    if command == "health":
+        assert (out, err) == ("", "netem: no packet has passed\n")
+    else:
+        assert (out.splitlines()[-1], err) == ("idle       no packet has passed", "")
 
 
 @pytest.mark.parametrize("command", ["run", "set", "show", "stats", "clear", "health"])

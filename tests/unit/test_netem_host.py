@@ -104,6 +104,28 @@ def test_counters_of_this_machine_have_the_tables_that_are_read() -> None:
     assert {"RetransSegs", "InSegs", "OutSegs", "InCsumErrors"} <= counters["Tcp"].keys()
 
 
+DEV = """Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo:   3000      10    0    0    0     0          0         0     3000      10    0    0    0     0       0          0
+netem2a:   100       1    0    0    0     0          0         0        0       0    0    0    0     0       0          0
+  eth0:   1500      20    0    0    0     0          0         0      900       7    0    0    0     0       0          0
+"""  # noqa: E501
+
+
+def test_packets_that_interfaces_carried_are_those_of_both_ways(
+    interfaces: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    interfaces("eth0", "eth1")  # the second came after the kernel was asked
+    monkeypatch.setattr(host, "PROC_NET", tmp_path)
+    (tmp_path / "dev").write_text(DEV)
+    assert host.carried() == {"eth0": 27}
+
+
+def test_kernel_of_this_machine_counts_what_an_interface_carries(interfaces: Callable[..., None]) -> None:
+    interfaces("lo")
+    assert host.carried()["lo"] >= 0
+
+
 # --- its end
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -131,6 +132,7 @@ def test_stats_have_the_fields_that_experiments_read(running: Sidecar) -> None:
     answer = running.handle({"command": "stats"})
     json.dumps(answer)
     assert answer.pop("started_ns") <= answer.pop("time_ns")
+    assert answer.pop("idle") is None
     assert list(answer.pop("namespace")) == ["Ip", "Udp", "Tcp", "TcpExt"]
     counts = {
         "packets": 5000,
@@ -294,6 +296,62 @@ def test_cleared_sidecar_is_healthy_for_nothing_is_to_be_impaired(
     engine.broken = "nothing passes"
     running.handle({"command": "clear"})
     running.handle({"command": "health"})
+
+
+@dataclass
+class Idle:
+    """An impairment that no packet has passed, and what the interfaces carry."""
+
+    sidecar: Sidecar
+    carried: dict[str, int]
+
+    def told(self, command: str = "health") -> Any:
+        """Return what a command says of it, as if no time had gone by."""
+        words = self.sidecar.handle({"command": command})["idle"]
+        return words and re.sub(r"set \d+ s ago", "set 0 s ago", words)
+
+
+@pytest.fixture
+def idle(engine: FakeEngine, log: Log, monkeypatch: pytest.MonkeyPatch) -> Idle:
+    carried = {"eth0": 1000, "eth1": 2000}
+    monkeypatch.setattr(host, "carried", carried.copy)
+    monkeypatch.setattr(engine, "counters", lambda: {INGRESS: Counters(0, 0, 0), EGRESS: Counters(0, 0, 0)})
+    sidecar = Sidecar(ASKED, log.journal)
+    sidecar.begin(engine, "why not", "eth0")
+    return Idle(sidecar, carried)
+
+
+NOTHING = "no packet has passed since this was set 0 s ago"
+
+
+@pytest.mark.parametrize("command", ["health", "show", "stats"])
+def test_idle_impairment_is_named(idle: Idle, command: str) -> None:
+    assert idle.told(command) == NOTHING
+
+
+def test_idle_impairment_beside_traffic_of_another_interface_names_that(idle: Idle) -> None:
+    idle.carried["eth1"] += 512
+    assert idle.told() == f"{NOTHING}; eth1 carried 512: NETEM_INTERFACE=eth1 impairs those"
+    idle.carried["eth2"] = 3  # which came meanwhile
+    assert idle.told().endswith("; eth2 carried 3: NETEM_INTERFACE=eth2 impairs those")
+    idle.sidecar.handle({"command": "set", "spec": "loss 1%"})  # it begins anew
+    assert idle.told() == NOTHING
+
+
+def test_idle_impairment_of_traffic_that_does_not_come_names_what_comes(idle: Idle) -> None:
+    idle.sidecar.handle({"command": "set", "spec": "loss 1%", "traffic": "tcp:1", "directions": "egress"})
+    idle.carried["eth0"] += 12
+    assert idle.told() == f"{NOTHING}; eth0 carried 12 others: none is direction egress, traffic tcp:1"
+
+
+def test_impairment_that_packets_pass_or_that_is_cleared_is_not_idle(
+    idle: Idle, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "counters", lambda: {INGRESS: Counters(1, 64, 1)})
+    assert idle.told() is None
+    monkeypatch.undo()
+    idle.sidecar.handle({"command": "clear"})
+    assert idle.told() is None
 
 
 # --- how it ends

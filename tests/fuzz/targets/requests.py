@@ -52,8 +52,8 @@ JOURNAL = Journal(as_json=False, quiet=True, fd=NOWHERE)
 
 def request(data: bytes) -> None:
     running = sidecar.Sidecar(Impairment(Spec()), JOURNAL)
-    running.begin(cast("Any", Still()), "", "eth0")
-    with replaced(host, "counters", dict):
+    with replaced(host, "counters", dict), replaced(host, "carried", dict):
+        running.begin(cast("Any", Still()), "", "eth0")
         said = control._answer(running.handle, data, cut=False)
         read = json.loads(json.dumps(said))
     assert read["exit"] in {Exit.OK, Exit.USAGE}, "no request may make the sidecar fail"
