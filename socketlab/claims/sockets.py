@@ -156,7 +156,8 @@ def name_and_port(stage: Stage, note: Notebook) -> None:
     )
     note.answer(
         f"over TCP {len(resets)} segment with RST, over UDP {len(complaints)} ICMP message (port "
-        "unreachable), both from the server's operating system: no program has answered"
+        "unreachable), both from the server's operating system, and not from a program. The name alone is no "
+        f"address: {told_error(refused[0]) if refused else 'no error'}"
     )
 
 

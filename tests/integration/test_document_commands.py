@@ -1,0 +1,105 @@
+"""The commands of the documents that need hosts, run on a lab of their own, do what is shown there."""
+
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from socketlab.describe.scenario import Engine
+from socketlab.run import leases
+from socketlab.run.checkout import ROOT
+from socketlab.run.lab import Lab
+from tests.transcripts import Run, Transcript, by_make, differences, of_layer
+
+TRANSCRIPTS = of_layer("integration")
+WITHIN_S = 60
+CTRL_D = "\x04"
+
+
+class Reader:
+    """Somebody who types the commands of the documents, in a lab of their own."""
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        self.lab = lab
+        self._folder = folder
+        self._known: dict[str, tuple[int, list[str]]] = {}
+
+    def read(self, command: str, typed: str) -> tuple[int, list[str]]:
+        """Run a command, once however many documents show it; return its exit code and its lines."""
+        if command not in self._known:
+            line, environment = (
+                self._here(command),
+                self.lab.environment(COMPOSE_PROJECT_NAME=self.lab.project),
+            )
+            self._known[command] = typed_at(line, typed, environment) if typed else run(line, environment)
+        return self._known[command]
+
+    def _here(self, command: str) -> str:
+        """Return a command for this lab, for the engine that is everywhere, and with its files in our folder."""
+        if command.startswith("docker "):
+            return command
+        line = by_make(command) if command.startswith("make ") else command
+        line = line.replace("result.json", f"{self._folder}/result.json")
+        engine = " --engine userspace" if re.search(r" (lossy-\w+|compare|capture)\b", line) else ""
+        if " capture" in line:  # on hosts of its own
+            return f"{line}{engine} --project {leases.take()} --file {self._folder}/packets"
+        return f"{line}{engine} --project {self.lab.project}"
+
+
+def run(line: str, environment: Mapping[str, str]) -> tuple[int, list[str]]:
+    """Run a command line; return its exit code and what it wrote."""
+    done = subprocess.run(
+        ["bash", "-c", line],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=WITHIN_S, check=False,
+    )  # fmt: skip
+    return done.returncode, (done.stdout + done.stderr).splitlines()
+
+
+def typed_at(line: str, typed: str, environment: Mapping[str, str]) -> tuple[int, list[str]]:
+    """Run a client at a terminal, type at its prompts, and end it by Ctrl-D."""
+    terminal = pexpect.spawn(
+        "bash", ["-c", line], cwd=str(ROOT), env={**environment}, encoding="utf-8", timeout=WITHIN_S
+    )
+    with closing(terminal):
+        shown = ""
+        for words in [*typed.splitlines(keepends=True), CTRL_D]:
+            terminal.expect("Sentence: ")
+            shown += str(terminal.before) + str(terminal.after)
+            terminal.send(words)
+        terminal.expect(pexpect.EOF)
+        terminal.wait()
+    return terminal.exitstatus or 0, shown.splitlines()
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    with closing(Lab(leases.take())) as lab:
+        try:
+            yield Reader(lab, tmp_path_factory.mktemp("files"))
+        finally:
+            lab.stop()
+
+
+@pytest.fixture
+def delayed(reader: Reader) -> None:
+    """The network of which docs/netem.md shows the counters; the commands below those go on from there."""
+    reader.lab.start_impaired(Engine.USERSPACE)
+    reader.lab.impair("delay 50ms", "both", "all")
+
+
+@pytest.mark.parametrize(
+    ("shown", "how"), TRANSCRIPTS, ids=[f"{each.document}:{each.line}" for each, _run in TRANSCRIPTS]
+)
+def test_command_does_what_its_document_shows(
+    shown: Transcript, how: Run, reader: Reader, request: pytest.FixtureRequest
+) -> None:
+    if shown.command.endswith("netem stats"):
+        request.getfixturevalue("delayed")
+    code, came = reader.read(shown.command, how.typed)
+    assert code == how.code, "\n".join(came)
+    found = differences(shown.output, came, how)
+    assert not found, f"{shown.document}:{shown.line}\n{found}"
