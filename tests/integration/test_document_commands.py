@@ -39,7 +39,7 @@ class Reader:
         return self._known[command]
 
     def _here(self, command: str) -> str:
-        """Return a command for this lab, for the engine that is everywhere, and with its files in our folder."""
+        """Return a command for this lab and the engine that is everywhere, with its files in our folder."""
         if command.startswith("docker "):
             return command
         line = by_make(command) if command.startswith("make ") else command
