@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from itertools import cycle, pairwise
 from pathlib import Path
 
-from impairment import Direction, Directions, Impairment, parse, parse_traffic
+from impairment import Direction, Directions, Impairment, parse, parse_traffic, spread
 from kernel import KernelEngine, probe
 from lab.failures import Failure
 from model import Model
@@ -90,7 +90,11 @@ def expect_failure(action: Callable[[], object], part: str) -> None:
 @check
 def loses_what_the_model_loses_in_both_directions() -> str:
     with engine(asked("loss 10% seed 7 limit 100000")) as one:
-        for source, direction, seed in ((CLIENT, Direction.INGRESS, 7), (SERVER, Direction.EGRESS, 8)):
+        # Of both directions egress has the seed that follows from the spec's.
+        for source, direction, seed in (
+            (CLIENT, Direction.INGRESS, 7),
+            (SERVER, Direction.EGRESS, spread(7, Direction.EGRESS)),
+        ):
             with Stream(source) as stream:
                 stream.send(COUNT)
                 gone = lost(COUNT, stream.collect())

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from impairment import Directions, Impairment, parse
+from impairment import Direction, Directions, Impairment, parse, spread
 from model import Model
 from rules import VARIANTS
 
@@ -78,7 +78,7 @@ def lossy_udp_loses_what_the_seed_says() -> str:
     there = passing("loss 10%", 42, count)
     arrived = [message.number for message in found.story.messages if message.arrivals]
     assert arrived == [number for number, passes in enumerate(there, 1) if passes], "lost going"
-    back = passing("loss 10%", 43, len(arrived))
+    back = passing("loss 10%", spread(42, Direction.EGRESS), len(arrived))
     answered = [message.number for message in found.story.messages if message.answers]
     assert answered == [number for number, passes in zip(arrived, back, strict=True) if passes], "lost back"
     fates = [message.fate for message in found.story.messages]
