@@ -31,10 +31,10 @@ def answers(lab: Lab) -> list[str]:
     return [line for line in lines if not re.match(r"\d\d:\d\d:\d\d\.", line)]
 
 
-def compose(lab: Lab, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def compose(lab: Lab, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         lab.compose(*arguments),
-        env=lab.environment(),
+        env=lab.environment(**variables),
         capture_output=True,
         text=True,
         timeout=60,
@@ -54,6 +54,17 @@ def test_docker_compose_up_alone_shows_the_conversation(own_lab: Lab) -> None:
     for line in CONVERSATION:
         assert len(re.findall(rf"client-1 +\| {line}$", done.stdout, re.MULTILINE)) == 2
     assert re.search(r"server-1 +\| \S+ TCP accept", done.stdout)
+
+
+@pytest.mark.usefixtures("netem_image")
+def test_conversation_over_tcp_is_shown_though_the_network_loses_all_datagrams(own_lab: Lab) -> None:
+    command = ("--profile", "impaired", "up", "--exit-code-from", "client")
+    done = compose(own_lab, *command, NETEM="loss 100%", NETEM_TRAFFIC="udp")
+    assert done.returncode == 3, done.stderr
+    shown = re.findall(r"client-1 +\| (.*)$", done.stdout, re.MULTILINE)
+    assert shown == CONVERSATION
+    unanswered = re.findall(r"client-1 +\| udp_client: line (\d): no reply from", done.stderr)
+    assert unanswered == ["1", "2", "3"]
 
 
 @BOTH
