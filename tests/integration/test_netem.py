@@ -10,6 +10,7 @@ from typing import cast
 
 import docker
 import pytest
+from engines import AT_WORK
 
 from socketlab.run import checkout, leases
 from socketlab.run.checkout import ROOT
@@ -72,9 +73,15 @@ def test_sidecar_is_locked_down(shared: Sidecar) -> None:
 def test_control_socket_is_not_in_the_network_that_is_shared(shared: Sidecar) -> None:
     # A socket without a file would be: the server could then change its own impairment.
     sockets = shared.inside("cat /proc/net/unix")
-    assert [line for line in sockets.splitlines() if "@" in line] == []
-    code, _said = shared.lab.container("server").exec_run(["python3", "-c", "open('/run/netem/control')"])
-    assert code == 1
+    names = {line.partition("@")[2] for line in sockets.splitlines() if "@" in line}
+    assert names == {AT_WORK, f"{AT_WORK}: {shared.stats()['engine']} on eth0"}, "the guard, and what it says"
+    server = shared.lab.container("server")
+    assert server.exec_run(["python3", "-c", "open('/run/netem/control')"])[0] == 1
+    # Nobody listens at the guard.
+    for kind in ("SOCK_STREAM", "SOCK_DGRAM"):
+        connect = f"from socket import *; socket(AF_UNIX, {kind}).connect('\\0{AT_WORK}')"
+        code, said = server.exec_run(["python3", "-c", connect])
+        assert (code, cast("bytes", said).splitlines()[-1][:5]) in {(1, b"Conne"), (1, b"OSErr")}, said
 
 
 def test_auto_says_which_engine_and_why(shared: Sidecar) -> None:

@@ -60,23 +60,28 @@ def hosts(*, bridged: bool = False) -> Iterator[None]:
     try:
         for host in ADDRESSES:
             command("ip", "netns", "add", host)
-        if bridged:
-            command("ip", "link", "add", BRIDGE, "up", "type", "bridge")
-            for host in ADDRESSES:
-                command("ip", "link", "add", f"{host}-end", "up", "master", BRIDGE, "type", "veth",
-                        "peer", "name", INTERFACE, "netns", host)  # fmt: skip
-        else:
-            command("ip", "link", "add", INTERFACE, "netns", CLIENT, "type", "veth",
-                    "peer", "name", INTERFACE, "netns", SERVER)  # fmt: skip
-        for host, address in ADDRESSES.items():
-            command("ip", "-n", host, "address", "add", f"{address}/24", "dev", INTERFACE)
             command("ip", "-n", host, "link", "set", "lo", "up")
-            command("ip", "-n", host, "link", "set", INTERFACE, "up")
-        for host in ADDRESSES:
-            _wait_for_carrier(host)
+        connect(bridged=bridged)
         yield
     finally:
         remove()
+
+
+def connect(*, bridged: bool = False) -> None:
+    """Join the hosts by a bridge, or by a cable."""
+    if bridged:
+        command("ip", "link", "add", BRIDGE, "up", "type", "bridge")
+        for host in ADDRESSES:
+            command("ip", "link", "add", f"{host}-end", "up", "master", BRIDGE, "type", "veth",
+                    "peer", "name", INTERFACE, "netns", host)  # fmt: skip
+    else:
+        command("ip", "link", "add", INTERFACE, "netns", CLIENT, "type", "veth",
+                "peer", "name", INTERFACE, "netns", SERVER)  # fmt: skip
+    for host, address in ADDRESSES.items():
+        command("ip", "-n", host, "address", "add", f"{address}/24", "dev", INTERFACE)
+        command("ip", "-n", host, "link", "set", INTERFACE, "up")
+    for host in ADDRESSES:
+        _wait_for_carrier(host)
 
 
 def _wait_for_carrier(host: str) -> None:

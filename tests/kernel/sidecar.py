@@ -20,8 +20,10 @@ from socketlab.analyse.result import TcpResult, UdpResult
 from socketlab.describe.scenario import Engine, Experiment, Protocol, Stream
 from socketlab.run.stage import Stage
 from tests.kernel.engine import state
-from tests.kernel.hosts import SERVER, hosts, on
+from tests.kernel.hosts import CLIENT, INTERFACE, SERVER, connect, hosts, on
+from tests.kernel.hosts import Stream as Datagrams
 from tests.kernel.stage import PATIENCE_S, SERVICES, sidecar, stage
+from tests.kernel.wire import command
 
 LENGTH = 14 + 20 + 8 + 64
 
@@ -223,6 +225,39 @@ def sidecar_goes_without_a_trace() -> str:
         with on(SERVER):
             assert state() == before
     return f"gone {took_s:.2f} s after SIGTERM; after SIGKILL the next one removes what is left"
+
+
+@check
+def sidecar_goes_on_when_its_host_is_connected_again() -> str:
+    with hosts(), sidecar("delay 1ms seed 3"):
+        started_ns = json.loads(netem("show", "--json"))["started_ns"]
+        netem("set", "loss", "100%", "--traffic", "udp:12000")
+        command("ip", "-n", SERVER, "link", "delete", INTERFACE)
+        wait_for("nothing to be impaired", lambda: json.loads(netem("show", "--json"))["engine"] is None)
+        assert "nothing is impaired: the network interface eth0 is gone" in netem("health", code=1)
+        with on(SERVER):
+            left = subprocess.run(["ip", "-brief", "link"], capture_output=True, text=True, check=True).stdout
+        assert "netem" not in left, left
+        connect()
+        wait_for("the new interface", lambda: json.loads(netem("show", "--json"))["impairment"] is not None)
+        netem("health")
+        shown = json.loads(netem("show", "--json"))
+        assert (shown["engine"], shown["epoch"], shown["started_ns"]) == ("kernel", 3, started_ns), shown
+        for port, expected in ((12_000, 0), (12_001, 50)):
+            with Datagrams(CLIENT, port) as stream:
+                stream.send(50)
+                got = len(stream.collect())
+            assert got == expected, f"port {port}: {got} of 50 arrived, expected {expected}"
+    return "gone with the interface, and back with the next as `netem set` said last"
+
+
+def wait_for(what: str, check: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    until = time.monotonic() + PATIENCE_S
+    while not check():
+        if time.monotonic() > until:
+            raise RuntimeError(f"waited {PATIENCE_S:g} s for {what}: {netem('show')}")
+        time.sleep(0.02)
 
 
 def refused(engine: str) -> str:
