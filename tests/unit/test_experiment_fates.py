@@ -204,6 +204,15 @@ def test_replies_to_copies_are_no_trial_of_the_way_back() -> None:
     assert (back.happened, back.of) == (1, 1)
 
 
+def test_answer_with_other_bytes_has_arrived_and_is_no_loss_of_the_network() -> None:
+    run = Run({1: Sent(0, (5,), (8,)), 2: Sent(10, (11,), (14,))}, more=(fact("damaged", 15, seq=2),))
+    told = story(run.stream, run.seen())
+    assert told.messages[1].fate is Fate.UNANSWERED
+    shares = figures.shares(run.experiment, told, run.seen(), ())
+    [back] = [figure for figure in shares if figure.way == "coming back"]
+    assert (back.happened, back.of) == (0, 2)
+
+
 def test_figure_that_chance_does_not_explain_says_so() -> None:
     figure = figures._figure("lost", "going", Share(0.1, 0.1), 400, 1000)
     assert not figure.explained
