@@ -218,6 +218,25 @@ failures.run(main)
     assert start([sys.executable, "-S", "-c", code]).finish() == (143, b"restored\n", b"")
 
 
+def test_program_that_had_no_chance_to_notice_a_signal_is_not_taken_for_stuck(start: Start) -> None:
+    # As on a busy machine: the signal has come, and for a long time the kernel delivers no other.
+    code = f"""{LATE}
+sys.path.insert(0, {str(ROOT / "services" / "server")!r})
+from lab import failures
+
+def main():
+    seconds = (ctypes.c_long * 2)(int(failures.TRIES * failures.AGAIN_S) + 1, 0)
+    every_signal = ctypes.create_string_buffer(b"\\xff" * 128)
+    try:
+        late(ctypes.CDLL(None).ppoll, None, 0, ctypes.byref(seconds), every_signal)()
+    finally:
+        print("restored", flush=True)
+
+failures.run(main)
+"""
+    assert start([sys.executable, "-S", "-c", code]).finish() == (143, b"restored\n", b"")
+
+
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT], ids=lambda signum: signum.name)
 def test_second_signal_does_not_cut_the_last_line_short(start: Start, second: signal.Signals) -> None:
     patch = f"""
