@@ -16,7 +16,7 @@ from socketlab.run.lab import Lab
 from tests.transcripts import Run, Transcript, by_make, differences, of_layer
 
 TRANSCRIPTS = of_layer("integration")
-WITHIN_S = 60
+WITHIN_S = 120
 CTRL_D = "\x04"
 
 
@@ -87,8 +87,9 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
 @pytest.fixture
 def delayed(reader: Reader) -> None:
     """The network of which docs/netem.md shows the counters; the commands below those go on from there."""
-    reader.lab.start_impaired(Engine.USERSPACE)
+    reader.lab.start_impaired(Engine.USERSPACE)  # as the experiments before it
     reader.lab.impair("delay 50ms", "both", "all")
+    assert reader.lab.converse() == 0
 
 
 @pytest.mark.parametrize(

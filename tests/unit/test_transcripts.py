@@ -108,6 +108,7 @@ def test_transcripts_are_found_with_their_outputs(tmp_path: Path) -> None:
         pytest.param("04:13:53.442410 172.18.0.2:44612", "05:00:00.000001 10.0.0.9:1234", EXACT, id="ends"),
         pytest.param("a\n…\nc", "a\nb\nb\nc", EXACT, id="left-out"),
         pytest.param("0 ×1 │⠉⠑│\n…\nend", "0 ×1 │⠉⠑│ 1\n10 ×2 │⠉│\nmore\nend", EXACT, id="picture"),
+        pytest.param("1 │⠉│\n…\n9 │⠉│\nend", "1 │⠉│\n2 │⠉│\n9 │⠉│\nend", EXACT, id="rows-left-out"),
         pytest.param("24 by the client", "7 by the client", MEASURED, id="measured"),
         pytest.param(
             "a-1 | one\nb-1 | two\na-1 | three\nend", "b-1 | two\na-1 | one\na-1 | three\nend",
