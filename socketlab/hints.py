@@ -36,6 +36,11 @@ def option(name: str, value: object) -> str:
     return _variable(name, value) if _by_make() else _flag(name, value)
 
 
+def in_another_lab() -> str:
+    """Return this program's own command line, for a project of another name; make takes no projects."""
+    return " ".join([_program(), *map(shlex.quote, _arguments()), _flag("project", "other")])
+
+
 def _variable(name: str, value: object) -> str:
     return f"{name.upper()}={shlex.quote(str(value))}"
 
@@ -56,6 +61,18 @@ def _project() -> str:
         if name == "--project":
             return value if equals else next(words, "")
     return ""
+
+
+def _arguments() -> list[str]:
+    """Return this program's own command line without its project."""
+    words = iter(sys.argv[1:])
+    left = []
+    for word in words:
+        if word == "--project":
+            next(words, "")
+        elif not word.startswith("--project="):
+            left.append(word)
+    return left
 
 
 def _program() -> str:

@@ -227,7 +227,7 @@ class Lab:
         if strangers := {_made_from(each) for each in self._in_project() if not is_ours(each)}:
             raise EngineError(
                 f"expected a project name of our own, got {self.project!r}, which is in use by "
-                f"{', '.join(sorted(strangers))}: choose another, as in --project other"
+                f"{', '.join(sorted(strangers))}: choose another, as in {hints.in_another_lab()}"
             )
 
     def _in_project(self, *labels: str) -> list[Container]:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from socketlab import hints
 from socketlab.errors import EngineError
 from socketlab.observe.words import printable
 
@@ -93,7 +94,7 @@ def _locked(path: Path, meaning: str, how: int) -> int:
             os.close(descriptor)
             raise EngineError(
                 f"{meaning} by {printable(note) or 'another run'}: wait for its end, "
-                "or give this one a lab of its own, as in --project other"
+                f"or give this one a lab of its own, as in {hints.in_another_lab()}"
             ) from None
         try:
             if os.path.samestat(os.fstat(descriptor), path.stat()):

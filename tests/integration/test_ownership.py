@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -139,9 +140,10 @@ def test_a_project_that_another_checkout_has_made_is_refused(
     elsewhere.run("docker", "compose", "up", "--detach", "--no-deps", "server")
     before = elsewhere.server()
     refused = here.socketlab(command, "--project", elsewhere.name, code=1)
+    again = f"{shlex.quote(sys.executable)} -m socketlab {command}"
     assert refused.stderr == (
         f"socketlab: expected a project name of our own, got '{elsewhere.name}', which is in use by "
-        f"{elsewhere.folder}/compose.yaml: choose another, as in --project other\n"
+        f"{elsewhere.folder}/compose.yaml: choose another, as in {again} --project other\n"
     )
     assert elsewhere.server() == before
 

@@ -52,6 +52,14 @@ def test_hint_without_make_is_a_command_of_the_program_for_the_same_project(type
     assert hints.command("client-udp") == ".venv/bin/socketlab client udp --project other"
 
 
+@pytest.mark.usefixtures("by_make")
+def test_hint_at_another_lab_repeats_this_command(typed: list[str]) -> None:
+    typed += ["--loss", "30", "--project", "mine", "--netem=loss 5%"]
+    repeated = ".venv/bin/socketlab lossy-udp --loss 30 '--netem=loss 5%' --project other"
+    assert hints.in_another_lab() == repeated
+    accept(repeated)
+
+
 @pytest.mark.parametrize(
     ("called", "shown"),
     [
@@ -96,7 +104,9 @@ COMMANDS = [
 def test_hints_are_found_and_only_known_ones_are_put_together() -> None:
     assert len(COMMANDS) > 15
     put_together = {
-        ast.unparse(call.args[0]) for _where, call in calls() if not isinstance(call.args[0], ast.Constant)
+        ast.unparse(call.args[0])
+        for _where, call in calls()
+        if call.args and not isinstance(call.args[0], ast.Constant)
     }
     # Of options: a wish's own name. Of commands: the protocols of a server; the two experiments.
     assert put_together == {"name", "f'client-{protocol}'"}
@@ -119,7 +129,7 @@ def accept(command: str) -> None:
 
 
 def test_words_of_the_program_name_no_command_but_by_a_hint() -> None:
-    written = re.compile(r"\bmake (?!doctor\b)[a-z]+-?[a-z]*(?= [A-Z]+=|[,;:.)]|$)|\b[A-Z]{4,}=\d|--\w+ \w+ ")
+    written = re.compile(r"\bmake (?!doctor\b)[a-z]+-?[a-z]*(?= [A-Z]+=|[,;:.)]|$)|\b[A-Z]{4,}=\d|--\w+ \w")
     found = []
     for source in SOURCES:
         tree = ast.parse(source.read_text(encoding="utf-8"))
