@@ -160,10 +160,14 @@ def test_sidecar_joins_its_host_again(fresh: Sidecar, hosts: Hosts, tmp_path: Pa
     assert fresh.stats()["directions"]["ingress"]["dropped"] == 50
 
 
-def test_sidecar_of_a_removed_host_ends_and_says_so(fresh: Sidecar) -> None:
+@pytest.mark.parametrize("anew", [False, True], ids=["removed", "made-anew"])
+def test_sidecar_of_a_removed_host_ends_and_says_so(fresh: Sidecar, anew: bool) -> None:
     fresh.start("loss 1%")
     sidecar = fresh.container
-    fresh.lab.container("server").remove(force=True)
+    if anew:
+        assert fresh.compose("up", "--detach", "--force-recreate", "server").returncode == 0
+    else:
+        fresh.lab.container("server").remove(force=True)
 
     def ended() -> bool:
         sidecar.reload()
