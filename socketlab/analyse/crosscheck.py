@@ -41,8 +41,8 @@ class Balance:
             the UDP header.
         astray: corrupted where no counter tells: in the header of the frame, or in an IP header that somebody
             on the way has looked at. It is what is missing, as far as that can be.
-        astray_at_most: so many can have gone astray.
         arrived: that reached the receiving program.
+        astray_at_most: so many can have gone astray.
     """
 
     way: str
@@ -54,9 +54,9 @@ class Balance:
     no_room: int
     wrong_checksum: int
     astray: int
-    astray_at_most: int
     arrived: int
     overload: int = 0
+    astray_at_most: int = 0
 
     @property
     def before(self) -> int:
@@ -119,7 +119,6 @@ def balances(stream: Stream, story: Story, evidence: Evidence) -> list[Balance]:
             + host_difference(before, after, "Udp", "MemErrors"),
             wrong_checksum=_damaged(before, after),
             astray=0,
-            astray_at_most=0,
             arrived=arrived,
             overload=counted.overload or 0,
         )
