@@ -206,7 +206,7 @@ CLAIMS = (
         "T13", TCP,
         "Congestion control: the sender adapts to what the network can carry",
         "the congestion window falls with a loss and grows again; throughput follows loss",
-        "How fast can one TCP connection be at most, on a link of any speed?",
+        "About how fast is one TCP connection, on a link of any speed?",
     ),
     Claim(
         "T14", TCP,
