@@ -186,6 +186,16 @@ def test_measurement_that_broke_is_no_picture(figure: str, part: str) -> None:
     assert drawn(figure, told).missing == "the server's log was cut off"
 
 
+@pytest.mark.parametrize(("figure", "part"), [("udp", "story"), ("tcp", "connection")])
+def test_hosts_that_share_no_clock_have_no_picture_of_times(figure: str, part: str) -> None:
+    told = documents.complete()
+    for each in told["claims"]:
+        if figure in each["figures"]:
+            each["figures"][figure][part]["clocks"] = "the hosts do not share a clock"
+    assert drawn(figure, told).missing == "the hosts do not share a clock"
+    assert not drawn("shares", told).missing  # what was lost needs no clock
+
+
 def test_sweep_that_was_not_made_or_is_none_says_so() -> None:
     told = documents.complete()
     del told["sweep"]
