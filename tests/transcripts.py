@@ -189,7 +189,9 @@ CHANGING = (
     (r"\bport \d+\b", "port PORT"),
     (r"\b\d[\d,.]*(?= (ms|s)\b)", "N"),
     (r"^(engine:|engine +) ?(kernel|userspace).*", r"\1 ENGINE"),
-    # What is out of order, and what TCP does, depends on the moment at which each packet came.
+    # What is out of order, and what TCP does, depends on the moment at which each packet came. So does which
+    # replies are lost, for a seed decides by their order; but not how many.
+    (r"^(lost coming back \d+) .*", r"\1"),
     (r"^(out of order at the (?:server|client)) .*", r"\1 N"),
     (r"^(out of order) .* going, .* back", r"\1 N"),
     (r"^(packets lost, [a-z ]+? \d+ %) .*", r"\1 N"),
@@ -198,6 +200,7 @@ CHANGING = (
     (r"Shown: \d+ to \d+ of", "Shown: N to N of"),
     (r"; \d+ timers ran out at the client", ""),
 )
+BUSY = re.compile(r"rate +[\d,]+ a second were reached")  # what a busy machine says beside the rest
 BARS = re.compile(r"[▁▂▃▄▅▆▇█]+")
 NUMBER = re.compile(r"\b\d[\d,.]*")
 
@@ -207,6 +210,8 @@ def normalised(lines: Sequence[str], run: Run) -> list[str]:
     found: list[str] = []
     for raw in lines:
         line = " ".join(raw.replace("\r", "").split())
+        if BUSY.match(line):
+            continue
         if "│" in line or line == "⋮":
             if found[-2:] == ["PICTURE", "…"]:
                 found.pop()  # rows are left out of it
