@@ -507,7 +507,7 @@ def test_command_is_ended_by_ctrl_c_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        pytest.param(["--loss", "10"], "expected BOTH=1 beside them", id="loss at one end"),
+        pytest.param(["--loss", "10"], "expected --both 1 beside them", id="loss at one end"),
         pytest.param(["--protocol", "icmp"], "protocol 'icmp': expected one of", id="protocol"),
         pytest.param(["--both", "2"], "both '2': expected one of", id="both"),
         pytest.param(["--file", "/nowhere/x.pcapng"], "there is no folder /nowhere", id="folder"),
