@@ -8,6 +8,7 @@ import pytest
 from socketlab.run.checkout import ROOT
 from tests import scan
 
+PINNED = "08c6903cd8c0fde910a37f88322edcfb5dd907a8"  # actions/checkout
 HOLES = {
     "privileged": ("compose.yaml", "    cap_add: [NET_RAW]", "    privileged: true"),
     "socket": (
@@ -22,6 +23,10 @@ HOLES = {
     "machine": ("compose.yaml", "    networks: [lab]", "    network_mode: host"),
     "download": ("services/client/Dockerfile", "COPY client/", "ADD client/"),
     "pipe": ("services/client/Dockerfile", "compileall -q .", "compileall -q . | cat"),
+    "action": (".github/workflows/test.yml", f"{PINNED} # v5.0.0", "v5"),
+    "token": (".github/workflows/test.yml", "persist-credentials: false", "fetch-depth: 1"),
+    "step": (".github/workflows/test.yml", "- run: make lint", "- runs: make lint"),
+    "field": (".github/ISSUE_TEMPLATE/bug.yml", "type: textarea", "type: textbox"),
     "quotes": ("services/client/client.sh", '"$program" "$@"', '"$program" $@'),
 }
 
@@ -32,11 +37,11 @@ def test_hole_is_found(
 ) -> None:
     text = (ROOT / file).read_text(encoding="utf-8")
     assert right in text
-    [command] = [each for each in scan.scans() if str(ROOT / file) in each]
-    with_hole = tmp_path / Path(file).name
+    with_hole = tmp_path / file
+    with_hole.parent.mkdir(parents=True, exist_ok=True)
     with_hole.write_text(text.replace(right, wrong), encoding="utf-8")
-    others = [word for word in command if word != str(ROOT / file) and not word.endswith("/Dockerfile")]
-    assert not scan.run((*others, str(with_hole)))
+    scanners = [command for command, files in scan.SCANS if ROOT / file in ROOT.glob(files)]
+    assert not all([scan.run(command, with_hole) for command in scanners])
     assert capfd.readouterr().out
 
 
@@ -52,10 +57,10 @@ def test_every_exception_has_a_reason() -> None:
 def test_scan_fails_when_one_of_the_scanners_does(monkeypatch: pytest.MonkeyPatch) -> None:
     ran = []
 
-    def run(command: tuple[str, ...]) -> bool:
+    def run(command: tuple[str, ...], *_files: Path) -> bool:
         ran.append(command[0])
         return command[0] != "hadolint"
 
     monkeypatch.setattr(scan, "run", run)
     assert scan.main() == 1
-    assert ran == [command[0] for command in scan.scans()]
+    assert ran == [command[0] for command, _files in scan.SCANS]
