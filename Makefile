@@ -62,9 +62,11 @@ lecture-tcp: ready ## The same as up, with the lecture's own TCP server: one cli
 	@$(RUN) up --server tcp_server
 
 lecture: ready ## The lecture's claims one by one, on hosts of their own, with the evidence: ONLY="U7 T4" SEED=1
+	@$(SETUP) ensure lecture
 	@$(RUN) lecture $(call each,ONLY) $(call option,SEED,seed) $(call option,ENGINE,engine) $(call option,JSON,json)
 
 capture: ready ## Two conversations packet by packet, and a file for Wireshark: PROTOCOL=tcp BOTH=1 LOSS=30 SEED=1
+	@$(SETUP) ensure lecture
 	@$(RUN) capture $(call option,PROTOCOL,protocol) $(call option,BOTH,both) $(call option,LOSS,loss) \
 		$(call option,DELAY,delay) $(call option,SEED,seed) $(call option,ENGINE,engine) $(call option,FILE,file)
 
@@ -111,11 +113,11 @@ distclean: clean ## Remove the base image too
 ## Working on it
 
 test: ready ## Every check and test, with the time of each stage
-	@$(SETUP) ensure test-tools browser fuzz
+	@$(SETUP) ensure dev test-tools browser fuzz
 	@$(STAGES)
 
 test-fast: venv ## What needs no Docker: lint, types, unit and socket tests
-	@$(SETUP) ensure browser fuzz
+	@$(SETUP) ensure dev browser fuzz
 	@$(STAGES) lint types fast
 
 test-kernel: ## A kernel that has netem, beside the model and with its engine: ONLY=jitter JSON=results/kernel.json
@@ -123,18 +125,20 @@ test-kernel: ## A kernel that has netem, beside the model and with its engine: O
 	@$(PYTHON) -m tests.kernel $(call option,ONLY,only) $(call option,JSON,json)
 
 fuzz: venv ## Inputs that nobody would type, guided by coverage: TARGET="spec capture" EXECUTIONS=100000 SECONDS=60 RECORD=1
-	@$(SETUP) ensure fuzz report
+	@$(SETUP) ensure dev fuzz report
 	@.venv/bin/python -m tests.fuzz $(call each,TARGET) $(call option,EXECUTIONS,executions) \
 		$(call option,SECONDS,seconds) $(call option,SEED,seed) $(RECORDED)
 
 load: ready ## The server under attack: floods, 10,000 connections, a soak: ONLY=flood,soak SOAK=90 RECORD=1
+	@$(SETUP) ensure dev
 	@.venv/bin/python -m tests.load $(call option,ONLY,only) $(call option,SOAK,soak) $(RECORDED)
 
 faults: ready ## What is broken on purpose in traffic, and what holds all the same: ONLY=sidecar RECORD=1
+	@$(SETUP) ensure dev
 	@.venv/bin/python -m tests.faults $(call option,ONLY,only) $(RECORDED)
 
 lint: venv ## Style and types alone
-	@$(SETUP) ensure browser
+	@$(SETUP) ensure dev browser
 	@$(STAGES) lint types
 
 audit: ## Whether a package that we install has a known hole: asks the internet, and says so when it cannot
@@ -144,10 +148,11 @@ lock: ## What is installed, made anew from pyproject.toml: requirements/; UPGRAD
 	@$(SETUP) lock $(if $(value UPGRADE),--upgrade)
 
 bench: venv ## Our servers beside others, in one run: ROUNDS=5 ONLY=udp,tcp-kept JSON=results/bench.json
-	@$(SETUP) ensure bench
+	@$(SETUP) ensure dev bench
 	@.venv/bin/python -m bench $(call option,ROUNDS,rounds) $(call option,ONLY,only) $(call option,JSON,json)
 
 bench-netem: venv ## The impairment without a kernel's netem, beside the bare network: ROUNDS=3 ONLY=delay JSON=...
+	@$(SETUP) ensure dev
 	@.venv/bin/python -m bench.netem $(call option,ROUNDS,rounds) $(call option,ONLY,only) $(call option,JSON,json)
 
 ready:

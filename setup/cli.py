@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -29,37 +30,15 @@ from setup import (
 from setup.machine import Machine, this_machine
 from setup.shell import SetupError
 
-
-def ensure_bench(machine: Machine) -> None:
-    """See to it that the benchmark's packages are in the virtual environment."""
-    venv.ensure(machine, "bench")
-
-
-def ensure_report(machine: Machine) -> None:
-    """See to it that the packages of the report are in the virtual environment."""
-    venv.ensure(machine, "report")
-
-
-def ensure_browser(machine: Machine) -> None:
-    """See to it that the packages of the report, and those of its tests, are in the virtual environment."""
-    venv.ensure(machine, "browser")
-
-
-def ensure_fuzz(machine: Machine) -> None:
-    """See to it that atheris is in the virtual environment, where there is one for this machine."""
-    venv.ensure(machine, "fuzz")
-
-
+# Those of pyproject.toml's extras that somebody may want; the lab itself needs none.
+EXTRAS = ("dev", "bench", "lecture", "report", "browser", "fuzz")
 ITEMS: dict[str, Callable[[Machine], None]] = {
     "engine": engine.ensure,
     "compose": compose.ensure,
     "base-image": base_image.ensure,
     "lab-name": lab_name.ensure,
     "venv": venv.ensure,
-    "bench": ensure_bench,
-    "report": ensure_report,
-    "browser": ensure_browser,
-    "fuzz": ensure_fuzz,
+    **{extra: partial(venv.ensure, extra=extra) for extra in EXTRAS},
     "netem-kernel": netem_kernel.ensure,
     "test-tools": test_tools.ensure,
 }

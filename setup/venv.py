@@ -18,6 +18,7 @@ from setup.shell import SetupError, run, step
 
 NAME = "venv"
 FOLDER = ".venv"
+BASE = "base"  # an extra that adds nothing: what the lab itself needs
 # To the byte what setup/lock.py has found, and nothing that would be built here by its own code.
 LOCKED_ALONE = ("--require-hashes", "--only-binary=:all:")
 
@@ -41,7 +42,7 @@ def stamp(machine: Machine, extra: str) -> bytes:
     return digest.hexdigest().encode()
 
 
-def check(machine: Machine, extra: str = "dev") -> Fact:
+def check(machine: Machine, extra: str = BASE) -> Fact:
     """Say whether the environment has what an extra names, as pyproject.toml has it today."""
     remedy = "`make up` makes it"
     file = stamp_file(machine, extra)
@@ -52,7 +53,7 @@ def check(machine: Machine, extra: str = "dev") -> Fact:
     return Fact(NAME, State.OK, f"{FOLDER}, Python {platform.python_version()}")
 
 
-def ensure(machine: Machine, extra: str = "dev") -> None:
+def ensure(machine: Machine, extra: str = BASE) -> None:
     """See to it that the environment has what an extra of pyproject.toml names.
 
     Raises:

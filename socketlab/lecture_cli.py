@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from socketlab import extras
 from socketlab.claims import registry
 from socketlab.claims.notebook import Finding, Outcome
 from socketlab.describe.claims import CLAIMS, Claim
@@ -88,6 +89,7 @@ class Run:
 @contextmanager
 def made(project: str, engine: str | None, seed: str) -> Iterator[Stage]:
     """Make the hosts, as somebody has typed it; they are gone in the end, whatever happens."""
+    extras.expect("lecture", "scapy")
     wanted = one_of("engine", engine or "auto", Engine, [*Engine])
     number = seed_number(seed)
     with (

@@ -6,18 +6,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from socketlab import lecture_cli
+from socketlab import extras, lecture_cli
 from socketlab.analyse.sweep import Swept, swept
 from socketlab.claims import registry
 from socketlab.describe.scenario import Engine
 from socketlab.describe.sweep import Sweep
-from socketlab.errors import EngineError, LabError
+from socketlab.errors import LabError
 from socketlab.experiment_cli import EngineOption
 from socketlab.run import sweep as sweeping
 from socketlab.run.checkout import ROOT
@@ -60,10 +59,7 @@ def report(
     Beside the page `report.html` stand its document, `report.json`, and its pictures, in the folder `report`.
     Exit code 0: all is shown. 1: a claim is refuted. 4: something could not be measured; the page says what.
     """
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise EngineError(
-            f"a report needs {', '.join(missing)}: python3 -m setup ensure report installs them"
-        )
+    extras.expect("report", *NEEDED)
     # Here, not above: matplotlib takes half a second, which no other command needs.
     from socketlab.show.page import build, document  # noqa: PLC0415
 

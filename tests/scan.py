@@ -13,13 +13,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = Path(sys.executable).parent
 COMPOSE = (
-    *("compose-lint", "check", "--quiet", "--fail-on=low", "--strict-config", "--no-env", "--skip-suppressed"),
-    *("--config", str(ROOT / ".compose-lint.yml")),
+    *("compose-lint", "check", "--quiet", "--fail-on=low", "--strict-config", "--no-env"),
+    *("--skip-suppressed", "--config", str(ROOT / ".compose-lint.yml")),
 )
 DOCKERFILES = ("hadolint", "--config", str(ROOT / ".hadolint.yaml"))
 SCRIPTS = ("shellcheck", "--enable=all", "--exclude=SC2250")  # ${braces} where nothing follows: a taste
 WORKFLOWS = ("zizmor", "--offline", "--quiet", "--no-progress")
-SCHEMA = ("check-jsonschema", "--quiet", "--builtin-schema")
+SCHEMA = ("check-jsonschema", "--builtin-schema")
 # Each scanner, and the files that it reads.
 SCANS: tuple[tuple[tuple[str, ...], str], ...] = (
     (COMPOSE, "compose.yaml"),

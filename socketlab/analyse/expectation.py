@@ -1,13 +1,12 @@
 """Analyse: how many messages an experiment is expected to answer, before it runs."""
 
-import math
 from dataclasses import dataclass
 
 from impairment import Direction
 
 from socketlab.analyse import asked
 from socketlab.analyse.corruption import flips
-from socketlab.analyse.intervals import CONFIDENCE
+from socketlab.analyse.intervals import CONFIDENCE, at_most
 from socketlab.describe.scenario import Engine, Experiment
 
 
@@ -70,17 +69,4 @@ def binomial_range(trials: int, chance: float, confidence: float = CONFIDENCE) -
         confidence: share of the runs that lie in the range, or more of them.
     """
     tail = (1 - confidence) / 2
-
-    def least(chance: float) -> int:
-        """Return the least number that fewer successes than a tail's share of all runs stay below."""
-        if chance in {0.0, 1.0}:
-            return round(trials * chance)
-        below = 0.0
-        for number in range(trials + 1):
-            ways = math.lgamma(trials + 1) - math.lgamma(number + 1) - math.lgamma(trials - number + 1)
-            below += math.exp(ways + number * math.log(chance) + (trials - number) * math.log1p(-chance))
-            if below > tail:
-                return number
-        return trials
-
-    return least(chance), trials - least(1 - chance)
+    return trials - at_most(trials, 1 - chance, tail), at_most(trials, chance, tail)

@@ -123,7 +123,7 @@ def test_packages_that_are_missing_are_named(run: Run, monkeypatch: pytest.Monke
     monkeypatch.setattr(report_cli, "NEEDED", ("json", "no_such_package"))
     code, _out, err = run()
     assert code == 1
-    assert "no_such_package: python3 -m setup ensure report" in err
+    assert "no_such_package not found: install them by `python3 -m setup ensure report`" in err
 
 
 def lecture(

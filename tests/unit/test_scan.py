@@ -41,7 +41,7 @@ def test_hole_is_found(
     with_hole.parent.mkdir(parents=True, exist_ok=True)
     with_hole.write_text(text.replace(right, wrong), encoding="utf-8")
     scanners = [command for command, files in scan.SCANS if ROOT / file in ROOT.glob(files)]
-    assert not all([scan.run(command, with_hole) for command in scanners])
+    assert not all(scan.run(command, with_hole) for command in scanners)
     assert capfd.readouterr().out
 
 

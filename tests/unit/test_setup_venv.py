@@ -46,12 +46,12 @@ def test_environment_is_made_and_filled(
     venv.ensure(machine)
     assert commands.calls == [
         f"python3 -m venv --clear {machine.repository}/.venv",
-        *installed(machine, "dev"),
+        *installed(machine, "base"),
     ]
     assert venv.check(machine).state is State.OK
     assert capsys.readouterr().out == (
         f"venv: making .venv with Python {platform.python_version()} … 0 s\n"
-        "venv: installing socketlab[dev] and what it needs into .venv with pip … 0 s\n"
+        "venv: installing socketlab[base] and what it needs into .venv with pip … 0 s\n"
     )
 
 
@@ -64,7 +64,7 @@ def test_second_run_does_nothing(
     assert (commands.calls, capsys.readouterr().out) == (before, "")
 
 
-@pytest.mark.parametrize("name", ["pyproject.toml", "requirements/dev.txt"])
+@pytest.mark.parametrize("name", ["pyproject.toml", "requirements/base.txt"])
 def test_changed_description_installs_again_into_the_same_environment(
     commands: Commands, machine: Machine, name: str
 ) -> None:
@@ -93,12 +93,12 @@ def test_interrupted_installation_is_done_again(commands: Commands, machine: Mac
     venv.python_in(machine).write_text(good, encoding="utf-8")
     before = len(commands.calls)
     venv.ensure(machine)
-    assert commands.calls[before + 1 :] == installed(machine, "dev")
+    assert commands.calls[before + 1 :] == installed(machine, "base")
 
 
 def test_environment_of_another_python_is_made_anew(commands: Commands, machine: Machine) -> None:
     venv.ensure(machine)
-    venv.stamp_file(machine, "dev").unlink()
+    venv.stamp_file(machine, "base").unlink()
     python = venv.python_in(machine)
     python.write_text(python.read_text(encoding="utf-8").replace(platform.python_version(), "3.9.2"))
     venv.ensure(machine)
@@ -121,20 +121,20 @@ def test_bench_has_a_stamp_of_its_own(commands: Commands, machine: Machine) -> N
     assert venv.check(machine, "bench").state is State.MISSING
     venv.ensure(machine, "bench")
     assert commands.calls[-2:] == installed(machine, "bench")
-    assert {venv.check(machine, extra).state for extra in ("dev", "bench")} == {State.OK}
+    assert {venv.check(machine, extra).state for extra in ("base", "bench")} == {State.OK}
 
 
 def test_stamp_depends_on_what_the_environment_is_made_from(machine: Machine, tmp_path: Path) -> None:
-    stamps = {venv.stamp(machine, "dev"), venv.stamp(machine, "bench")}
-    (machine.repository / "requirements/dev.txt").write_text("a\n", encoding="utf-8")
-    stamps.add(venv.stamp(machine, "dev"))
+    stamps = {venv.stamp(machine, "base"), venv.stamp(machine, "bench")}
+    (machine.repository / "requirements/base.txt").write_text("a\n", encoding="utf-8")
+    stamps.add(venv.stamp(machine, "base"))
     other = elsewhere(tmp_path / "moved", "Linux")
     (other.repository / "requirements").mkdir()
-    for name in ("pyproject.toml", "requirements/dev.txt"):
+    for name in ("pyproject.toml", "requirements/base.txt"):
         (other.repository / name).write_bytes((machine.repository / name).read_bytes())
-    stamps.add(venv.stamp(other, "dev"))
+    stamps.add(venv.stamp(other, "base"))
     assert len(stamps) == 4
-    assert venv.stamp(other, "dev") in stamps
+    assert venv.stamp(other, "base") in stamps
 
 
 @pytest.fixture
