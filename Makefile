@@ -62,11 +62,9 @@ lecture-tcp: ready ## The same as up, with the lecture's own TCP server: one cli
 	@$(RUN) up --server tcp_server
 
 lecture: ready ## The lecture's claims one by one, on hosts of their own, with the evidence: ONLY="U7 T4" SEED=1
-	@$(SETUP) ensure lecture
 	@$(RUN) lecture $(call each,ONLY) $(call option,SEED,seed) $(call option,ENGINE,engine) $(call option,JSON,json)
 
 capture: ready ## Two conversations packet by packet, and a file for Wireshark: PROTOCOL=tcp BOTH=1 LOSS=30 SEED=1
-	@$(SETUP) ensure lecture
 	@$(RUN) capture $(call option,PROTOCOL,protocol) $(call option,BOTH,both) $(call option,LOSS,loss) \
 		$(call option,DELAY,delay) $(call option,SEED,seed) $(call option,ENGINE,engine) $(call option,FILE,file)
 
@@ -74,7 +72,6 @@ claims: venv ## What the lecture says, claim by claim, and what would show it
 	@$(RUN) claims
 
 report: $(if $(value FROM),venv,ready) ## The same as one page with pictures, results/report.html; FROM=lecture.json draws an older run again
-	@$(SETUP) ensure report
 	@$(RUN) report $(call option,FROM,from) $(call option,SEED,seed) $(call option,ENGINE,engine) $(call option,OUTPUT,output)
 
 logs: venv ## What all hosts have logged, in order of time
@@ -113,11 +110,9 @@ distclean: clean ## Remove the base image too
 ## Working on it
 
 test: ready ## Every check and test, with the time of each stage
-	@$(SETUP) ensure dev test-tools browser fuzz
 	@$(STAGES)
 
 test-fast: venv ## What needs no Docker: lint, types, unit and socket tests
-	@$(SETUP) ensure dev browser fuzz
 	@$(STAGES) lint types fast
 
 test-kernel: ## A kernel that has netem, beside the model and with its engine: ONLY=jitter JSON=results/kernel.json
@@ -125,20 +120,16 @@ test-kernel: ## A kernel that has netem, beside the model and with its engine: O
 	@$(PYTHON) -m tests.kernel $(call option,ONLY,only) $(call option,JSON,json)
 
 fuzz: venv ## Inputs that nobody would type, guided by coverage: TARGET="spec capture" EXECUTIONS=100000 SECONDS=60 RECORD=1
-	@$(SETUP) ensure dev fuzz report
 	@.venv/bin/python -m tests.fuzz $(call each,TARGET) $(call option,EXECUTIONS,executions) \
 		$(call option,SECONDS,seconds) $(call option,SEED,seed) $(RECORDED)
 
 load: ready ## The server under attack: floods, 10,000 connections, a soak: ONLY=flood,soak SOAK=90 RECORD=1
-	@$(SETUP) ensure dev
 	@.venv/bin/python -m tests.load $(call option,ONLY,only) $(call option,SOAK,soak) $(RECORDED)
 
 faults: ready ## What is broken on purpose in traffic, and what holds all the same: ONLY=sidecar RECORD=1
-	@$(SETUP) ensure dev
 	@.venv/bin/python -m tests.faults $(call option,ONLY,only) $(RECORDED)
 
 lint: venv ## Style and types alone
-	@$(SETUP) ensure dev browser
 	@$(STAGES) lint types
 
 audit: ## Whether a package that we install has a known hole: asks the internet, and says so when it cannot
@@ -148,15 +139,23 @@ lock: ## What is installed, made anew from pyproject.toml: requirements/; UPGRAD
 	@$(SETUP) lock $(if $(value UPGRADE),--upgrade)
 
 bench: venv ## Our servers beside others, in one run: ROUNDS=5 ONLY=udp,tcp-kept JSON=results/bench.json
-	@$(SETUP) ensure dev bench
 	@.venv/bin/python -m bench $(call option,ROUNDS,rounds) $(call option,ONLY,only) $(call option,JSON,json)
 
 bench-netem: venv ## The impairment without a kernel's netem, beside the bare network: ROUNDS=3 ONLY=delay JSON=...
-	@$(SETUP) ensure dev
 	@.venv/bin/python -m bench.netem $(call option,ROUNDS,rounds) $(call option,ONLY,only) $(call option,JSON,json)
 
+# What a target needs beside the lab itself.
+lecture capture: WITH := lecture
+report: WITH := report
+test: WITH := dev browser fuzz test-tools
+test-fast: WITH := dev browser fuzz
+lint: WITH := dev browser
+fuzz: WITH := dev fuzz report
+bench: WITH := dev bench
+faults load bench-netem: WITH := dev
+
 ready:
-	@$(SETUP) ensure
+	@$(SETUP) ensure engine compose base-image lab-name venv $(WITH)
 
 venv:
-	@$(SETUP) ensure venv
+	@$(SETUP) ensure venv $(WITH)

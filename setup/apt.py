@@ -1,11 +1,13 @@
 """Debian's package tools: installing packages, and fetching one from another release."""
 
 import os
+import threading
 from functools import cache
 from pathlib import Path
 
 from setup.machine import Machine
-from setup.shell import Outcome, SetupError, last_lines, run, step
+from setup.progress import step
+from setup.shell import Outcome, SetupError, last_lines, run
 
 KEYRING = "usr/share/keyrings/debian-archive-keyring.gpg"
 
@@ -34,18 +36,22 @@ def succeed(outcome: Outcome, command: str) -> None:
         raise SetupError(f"`{command}` failed:\n{last_lines(outcome.err or outcome.out)}")
 
 
+_alone = threading.RLock()  # apt-get update fails where another one is at work
+
+
 @cache
 def update(machine: Machine) -> None:
     """Fetch the package lists, once in a process."""
     del machine  # the key of the cache
-    with step("apt", "fetching the package lists with apt-get"):
+    with _alone, step("apt", "fetching the package lists with apt-get"):
         succeed(apt_get("update"), "apt-get update")
 
 
 def update_if_empty(machine: Machine) -> None:
     """Fetch the package lists where there are none, as in a fresh image."""
-    if not any((machine.files / "var/lib/apt/lists").glob("*_Packages*")):
-        update(machine)
+    with _alone:
+        if not any((machine.files / "var/lib/apt/lists").glob("*_Packages*")):
+            update(machine)
 
 
 def candidate(machine: Machine, package: str) -> str:
@@ -67,7 +73,7 @@ def install(machine: Machine, item: str, *packages: str) -> None:
     """
 
     def attempt() -> None:
-        with step(item, f"installing {', '.join(packages)} with apt-get"):
+        with _alone, step(item, f"installing {', '.join(packages)} with apt-get"):
             outcome = apt_get("install", "--yes", "--no-install-recommends", *packages)
             succeed(outcome, f"apt-get install {' '.join(packages)}")
 

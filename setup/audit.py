@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from setup import lock, venv
 from setup.machine import Machine
-from setup.shell import Outcome, SetupError, last_lines, run, step
+from setup.progress import step
+from setup.shell import Outcome, SetupError, last_lines, run
 
 NAME = "audit"
 # Who is asked, in this order, until one knows all the packages: the index's own advisories, OSV's.

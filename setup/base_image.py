@@ -9,7 +9,8 @@ import os
 from setup import apt, bootstrap, docker, remedies
 from setup.facts import Fact, State
 from setup.machine import Machine
-from setup.shell import SetupError, run, step, temporary_folder
+from setup.progress import step
+from setup.shell import SetupError, run, temporary_folder
 from socketlab.run import dotenv
 
 NAME = "base-image"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from setup import apt, mirrors
 from setup.machine import Machine
-from setup.shell import run, step
+from setup.progress import step
+from setup.shell import run
 
 SUITE = "trixie"
 

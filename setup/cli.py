@@ -9,8 +9,8 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -28,27 +28,54 @@ from setup import (
     venv,
 )  # fmt: skip
 from setup.machine import Machine, this_machine
-from setup.shell import SetupError
+from setup.shell import SetupError, end_all
 
-# Those of pyproject.toml's extras that somebody may want; the lab itself needs none.
-EXTRAS = ("dev", "bench", "lecture", "report", "browser", "fuzz")
 ITEMS: dict[str, Callable[[Machine], None]] = {
     "engine": engine.ensure,
     "compose": compose.ensure,
     "base-image": base_image.ensure,
     "lab-name": lab_name.ensure,
     "venv": venv.ensure,
-    **{extra: partial(venv.ensure, extra=extra) for extra in EXTRAS},
     "netem-kernel": netem_kernel.ensure,
     "test-tools": test_tools.ensure,
 }
+# Extras of pyproject.toml, of which the lab itself needs none. All that are asked for are installed at once.
+EXTRAS = ("dev", "bench", "lecture", "report", "browser", "fuzz")
+NEEDS = {"compose": "engine", "base-image": "engine"}
 USUAL = ("engine", "compose", "base-image", "lab-name", "venv")
+
+
+def ensure(machine: Machine, names: Sequence[str]) -> None:
+    """Provide items, side by side where none needs another.
+
+    Raises:
+        SetupError: one cannot be provided; the others are, as far as they do not need it.
+    """
+    tasks = {name: ITEMS[name] for name in names if name in ITEMS}
+    if extras := [name for name in names if name in EXTRAS]:
+        tasks["venv"] = lambda machine: venv.ensure(machine, *extras)
+    futures: dict[str, Future[None]] = {}
+
+    def provide(name: str) -> None:
+        if needed := futures.get(NEEDS.get(name, "")):
+            needed.result()
+        tasks[name](machine)
+
+    with ThreadPoolExecutor(len(tasks)) as pool:
+        try:
+            for name in tasks:  # what others need comes before them
+                futures[name] = pool.submit(provide, name)
+            for future in futures.values():
+                future.result()
+        except KeyboardInterrupt:
+            end_all()
+            raise
 
 
 def item(name: str) -> str:
     """Accept the name of an item."""
-    if name not in ITEMS:
-        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(ITEMS)}")
+    if name not in {*ITEMS, *EXTRAS}:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join([*ITEMS, *EXTRAS])}")
     return name
 
 
@@ -56,13 +83,13 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     top = argparse.ArgumentParser(prog="python3 -m setup", description="Prepare this machine for Socket Lab.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    ensure = commands.add_parser("ensure", help="provide what is missing; do nothing where it is there")
-    ensure.add_argument(
+    ensuring = commands.add_parser("ensure", help="provide what is missing; do nothing where it is there")
+    ensuring.add_argument(
         "items",
         nargs="*",
         type=item,
         metavar="ITEM",
-        help=f"{', '.join(ITEMS)}; without any: {', '.join(USUAL)}",
+        help=f"{', '.join([*ITEMS, *EXTRAS])}; without any: {', '.join(USUAL)}",
     )
     commands.add_parser("doctor", help="say what this machine can do and how to mend what it cannot")
     commands.add_parser(
@@ -109,8 +136,7 @@ def act(arguments: argparse.Namespace, machine: Machine) -> int:
         if arguments.command == "audit":
             return audit.audit(machine)
         if arguments.command == "ensure":
-            for name in arguments.items or USUAL:
-                ITEMS[name](machine)
+            ensure(machine, arguments.items or USUAL)
         elif arguments.command == "lock":
             lock.renew(machine, upgrade=arguments.upgrade)
         elif arguments.command == "remove-base-image":

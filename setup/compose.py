@@ -9,7 +9,8 @@ from setup import apt, mirrors, remedies
 from setup.docker import PATIENCE_S
 from setup.facts import Fact, State
 from setup.machine import Machine
-from setup.shell import run, step, temporary_folder
+from setup.progress import step
+from setup.shell import run, temporary_folder
 
 NAME = "compose"
 OLDEST = (2, 20)  # the first with `depends_on: … required: false`

@@ -6,7 +6,8 @@ import time
 
 from setup import docker
 from setup.machine import Machine
-from setup.shell import SetupError, last_lines, run, step
+from setup.progress import step
+from setup.shell import SetupError, last_lines, run
 
 LOG = "var/log/dockerd.log"
 # A daemon's pid file, and the name of the process.

@@ -15,7 +15,8 @@ from typing import Any
 
 from setup import apt, venv
 from setup.machine import Machine
-from setup.shell import run, step, temporary_folder
+from setup.progress import step
+from setup.shell import run, temporary_folder
 
 NAME = "lock"
 FOLDER = "requirements"

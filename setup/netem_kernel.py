@@ -12,7 +12,8 @@ from pathlib import Path
 from setup import apt, bootstrap
 from setup.facts import Fact, State
 from setup.machine import Machine
-from setup.shell import SetupError, run, step
+from setup.progress import step
+from setup.shell import SetupError, run
 
 NAME = "netem-kernel"
 FOLDER = "build/netem-kernel"

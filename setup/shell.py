@@ -1,4 +1,4 @@
-"""Running other programs, and saying what is being done meanwhile."""
+"""Running other programs."""
 
 import os
 import select
@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ def run(
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         return Outcome(None, err=f"{command[0]}: {error.strerror}", missing=missing)
-    with process:
+    with process, _kept(process):
         try:
             if first_word_s is not None:
                 wait_for_first_word(process, first_word_s)
@@ -108,22 +108,32 @@ def end(process: subprocess.Popen[str]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def last_lines(text: str, count: int = 15) -> str:
-    """Return the last lines of an output, indented to stand below a message."""
-    return "\n".join(f"    {line}" for line in text.splitlines()[-count:])
+_running: set["subprocess.Popen[str]"] = set()
+_changing = threading.Lock()
 
 
 @contextmanager
-def step(item: str, doing: str) -> Iterator[None]:
-    """Print what is being done, then how long it took."""
-    start = time.monotonic()
-    print(f"{item}: {doing} … ", end="", flush=True)
+def _kept(process: "subprocess.Popen[str]") -> Iterator[None]:
+    with _changing:
+        _running.add(process)
     try:
         yield
-    except BaseException:
-        print("failed", flush=True)
-        raise
-    print(f"{time.monotonic() - start:.0f} s", flush=True)
+    finally:
+        with _changing:
+            _running.discard(process)
+
+
+def end_all() -> None:
+    """Tell all commands that run in other threads to end; each thread then sees its own fail."""
+    with _changing:
+        for process in _running:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+
+
+def last_lines(text: str, count: int = 15) -> str:
+    """Return the last lines of an output, indented to stand below a message."""
+    return "\n".join(f"    {line}" for line in text.splitlines()[-count:])
 
 
 @contextmanager

@@ -11,7 +11,7 @@ MAKES_OWN = frozenset({"PYTHON", "SHELL", "MAKEFLAGS"})  # every target takes th
 READS = re.compile(r"\$\((?:call \w+,|value )([A-Z]+)\b")
 USES = re.compile(r"\$\(([A-Z]+)\)")
 ASSIGNMENT = re.compile(r"([A-Z]+) = (.*)")
-RULE = re.compile(r"([a-z][a-z-]*):(?!=)(.*)")
+RULE = re.compile(r"([a-z][a-z-]*):(?!=)(?!.* := )(.*)")  # and no target's own variable
 
 
 def taken(makefile: str) -> dict[str, frozenset[str]]:

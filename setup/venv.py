@@ -14,7 +14,8 @@ from pathlib import Path
 from setup import apt, remedies
 from setup.facts import Fact, State
 from setup.machine import Machine
-from setup.shell import SetupError, run, step
+from setup.progress import step
+from setup.shell import SetupError, run
 
 NAME = "venv"
 FOLDER = ".venv"
@@ -53,25 +54,27 @@ def check(machine: Machine, extra: str = BASE) -> Fact:
     return Fact(NAME, State.OK, f"{FOLDER}, Python {platform.python_version()}")
 
 
-def ensure(machine: Machine, extra: str = BASE) -> None:
-    """See to it that the environment has what an extra of pyproject.toml names.
+def ensure(machine: Machine, *extras: str) -> None:
+    """See to it that the environment has what some extras of pyproject.toml name; none: what the lab needs.
 
     Raises:
         SetupError: Python cannot make environments here, or the packages could not be installed.
     """
-    if check(machine, extra).state is State.OK:
+    wanted = [extra for extra in extras or (BASE,) if check(machine, extra).state is not State.OK]
+    if not wanted:
         return
     python = python_in(machine)
     if not usable(python):
         create(machine)
     pip = (python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--no-deps")
-    locked = (*LOCKED_ALONE, "-r", machine.repository / f"requirements/{extra}.txt")
-    with step(NAME, f"installing socketlab[{extra}] and what it needs into {FOLDER} with pip"):
-        apt.succeed(run(*pip, *locked, cwd=machine.repository), "pip install")
+    locked = [word for extra in wanted for word in ("-r", machine.repository / f"requirements/{extra}.txt")]
+    with step(NAME, f"installing socketlab[{','.join(wanted)}] and what it needs into {FOLDER} with pip"):
+        apt.succeed(run(*pip, *LOCKED_ALONE, *locked, cwd=machine.repository), "pip install")
         # What builds ourselves is one of them: pip is not to fetch another.
         ourselves = ("--no-build-isolation", "--no-index", "-e", machine.repository)
         apt.succeed(run(*pip, *ourselves, cwd=machine.repository), "pip install")
-    stamp_file(machine, extra).write_bytes(stamp(machine, extra))
+    for extra in {BASE, *wanted}:  # each has what the lab needs, too
+        stamp_file(machine, extra).write_bytes(stamp(machine, extra))
 
 
 def usable(python: Path) -> bool:

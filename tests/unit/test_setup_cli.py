@@ -7,12 +7,14 @@ import re
 import runpy
 import signal
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import setup
-from setup import audit, cli, lock
+from setup import audit, cli, lock, venv
 from setup.machine import Machine
 from setup.shell import SetupError
 from socketlab.run import checkout, dotenv
@@ -34,21 +36,57 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     for name in tuple(cli.ITEMS):
         note(name)
+
+    def extras(machine: Machine, *wanted: str) -> None:
+        names.append(f"{' and '.join(wanted)} {machine.system}")
+
+    monkeypatch.setattr(venv, "ensure", extras)
     return names
 
 
 @pytest.mark.parametrize(
     ("items", "expected"),
     [
-        pytest.param([], ["engine", "compose", "base-image", "lab-name", "venv"], id="all"),
-        pytest.param(["venv"], ["venv"], id="one"),
-        pytest.param(["venv", "bench"], ["venv", "bench"], id="as asked"),
-        pytest.param(["fuzz", "report"], ["fuzz", "report"], id="to fuzz"),
+        pytest.param([], {"engine", "compose", "base-image", "lab-name", "venv"}, id="all"),
+        pytest.param(["lab-name"], {"lab-name"}, id="one"),
+        pytest.param(["venv", "bench"], {"bench"}, id="an extra has what the lab needs"),
+        pytest.param(["fuzz", "dev", "test-tools"], {"fuzz and dev", "test-tools"}, id="extras at once"),
     ],
 )
-def test_ensure(done: list[str], tmp_path: Path, items: list[str], expected: list[str]) -> None:
+def test_ensure(done: list[str], tmp_path: Path, items: list[str], expected: set[str]) -> None:
     assert cli.main(["ensure", *items], elsewhere(tmp_path, "Linux")) == 0
-    assert done == [f"{item} Linux" for item in expected]
+    assert sorted(done) == sorted(f"{item} Linux" for item in expected)
+
+
+def test_items_are_ensured_side_by_side_but_after_what_they_need(
+    done: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meeting = threading.Barrier(2, timeout=30)
+
+    def meet(name: str) -> Callable[[Machine], None]:
+        def ensured(_machine: Machine) -> None:
+            meeting.wait()
+            done.append(name)
+
+        return ensured
+
+    # The engine waits for the virtual environment, then the image for Compose: each pair at the same time.
+    for name in ("engine", "venv", "base-image", "compose"):
+        monkeypatch.setitem(cli.ITEMS, name, meet(name))
+    assert cli.main(["ensure"], elsewhere(tmp_path, "Linux")) == 0
+    assert set(done[-2:]) == {"base-image", "compose"}
+
+
+def test_what_cannot_be_provided_is_told_once_and_the_rest_is_there(
+    done: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_machine: Machine) -> None:
+        raise SetupError("engine: there is none")
+
+    monkeypatch.setitem(cli.ITEMS, "engine", fail)
+    assert cli.main(["ensure"], elsewhere(tmp_path, "Linux")) == 1
+    assert sorted(done) == ["lab-name Linux", "venv Linux"]
+    assert capsys.readouterr().err == "engine: there is none\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["ensure", "coffee"], ["install"], ["doctor", "engine"]])

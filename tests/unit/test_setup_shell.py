@@ -1,15 +1,21 @@
 """Running commands: every way they can end."""
 
 import errno
+import io
 import os
+import re
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from setup.shell import SetupError, end, last_lines, run, step, temporary_folder
+from setup.progress import WIPE, step
+from setup.shell import SetupError, end, end_all, last_lines, run, temporary_folder
 from tests.unit.test_setup_fakes import HANGS, Commands, commands
 
 __all__ = ["commands"]  # the fixture
@@ -91,6 +97,49 @@ def test_step_says_that_it_failed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SetupError), step("engine", "starting"):
         raise SetupError
     assert capsys.readouterr().out == "engine: starting … failed\n"
+
+
+class Terminal(io.StringIO):
+    """A terminal that notes what is shown, and says when that has a text."""
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__()
+        self._wanted, self.shown = wanted, threading.Event()
+
+    def isatty(self) -> bool:
+        """Return that it is one."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Show a text."""
+        written = super().write(text)
+        if self._wanted in self.getvalue():
+            self.shown.set()
+        return written
+
+
+def test_terminal_shows_what_is_under_way_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    terminal = Terminal(" s; venv: making … ")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    with step("engine", "starting"), step("venv", "making"):
+        assert terminal.shown.wait(20), terminal.getvalue()
+    # Nothing of it stays in the lines of what is over.
+    assert re.search(
+        rf"{re.escape(WIPE)}venv: making … \d+ s\n{re.escape(WIPE)}engine: starting … \d+ s\n$",
+        terminal.getvalue(),
+    )
+
+
+def test_commands_of_other_threads_end_when_we_are_interrupted(commands: Commands, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    os.mkfifo(begun)
+    commands.add("tool", {"": f": > {begun}; {HANGS}"})
+    with ThreadPoolExecutor() as pool:
+        outcome = pool.submit(run, "tool")
+        begun.read_bytes()  # it has come so far
+        end_all()
+        assert outcome.result(20).code == -signal.SIGTERM
 
 
 def test_temporary_folder_goes_away_when_the_work_is_interrupted() -> None:
