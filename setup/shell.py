@@ -16,6 +16,11 @@ from pathlib import Path
 TIDY_UP_S = 10.0
 
 
+_starting = threading.Lock()
+_running: set["subprocess.Popen[str]"] = set()
+_interrupted = threading.Event()
+
+
 class SetupError(Exception):
     """Something cannot be done on this machine; the message says what to do instead."""
 
@@ -58,23 +63,27 @@ def run(
         env: its environment, ours by default.
         cwd: its folder, ours by default.
     """
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            env=env,
-            cwd=cwd,
-            process_group=0,  # see end()
-        )
-    except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        return Outcome(None, err=f"{command[0]}: {error.strerror}", missing=missing)
-    with process, _kept(process):
+    with _starting:
+        if _interrupted.is_set():
+            return Outcome(None, err=f"{command[0]}: not started, for we are interrupted")
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                env=env,
+                cwd=cwd,
+                process_group=0,  # see end()
+            )
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError)
+            return Outcome(None, err=f"{command[0]}: {error.strerror}", missing=missing)
+        _running.add(process)
+    with process:
         try:
             if first_word_s is not None:
                 wait_for_first_word(process, first_word_s)
@@ -85,6 +94,9 @@ def run(
         except BaseException:
             end(process)  # Ctrl-C
             raise
+        finally:
+            with _starting:
+                _running.discard(process)
     return Outcome(process.returncode, out.strip(), err.strip())
 
 
@@ -108,24 +120,10 @@ def end(process: subprocess.Popen[str]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-_running: set["subprocess.Popen[str]"] = set()
-_changing = threading.Lock()
-
-
-@contextmanager
-def _kept(process: "subprocess.Popen[str]") -> Iterator[None]:
-    with _changing:
-        _running.add(process)
-    try:
-        yield
-    finally:
-        with _changing:
-            _running.discard(process)
-
-
 def end_all() -> None:
-    """Tell all commands that run in other threads to end; each thread then sees its own fail."""
-    with _changing:
+    """Tell the commands of other threads to end; each thread sees its own fail, and starts no other."""
+    with _starting:
+        _interrupted.set()
         for process in _running:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)

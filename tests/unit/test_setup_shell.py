@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from setup import shell
 from setup.progress import WIPE, step
-from setup.shell import SetupError, end, end_all, last_lines, run, temporary_folder
+from setup.shell import Outcome, SetupError, end, end_all, last_lines, run, temporary_folder
 from tests.unit.test_setup_fakes import HANGS, Commands, commands
 
 __all__ = ["commands"]  # the fixture
@@ -125,13 +126,14 @@ def test_terminal_shows_what_is_under_way_side_by_side(monkeypatch: pytest.Monke
     with step("engine", "starting"), step("venv", "making"):
         assert terminal.shown.wait(20), terminal.getvalue()
     # Nothing of it stays in the lines of what is over.
-    assert re.search(
-        rf"{re.escape(WIPE)}venv: making … \d+ s\n{re.escape(WIPE)}engine: starting … \d+ s\n$",
-        terminal.getvalue(),
-    )
+    last = rf"{re.escape(WIPE)}venv: making … \d+ s\n{re.escape(WIPE)}engine: starting … \d+ s\n$"
+    assert re.search(last, terminal.getvalue())
 
 
-def test_commands_of_other_threads_end_when_we_are_interrupted(commands: Commands, tmp_path: Path) -> None:
+def test_commands_of_other_threads_end_when_we_are_interrupted(
+    commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell, "_interrupted", threading.Event())
     begun = tmp_path / "begun"
     os.mkfifo(begun)
     commands.add("tool", {"": f": > {begun}; {HANGS}"})
@@ -140,6 +142,7 @@ def test_commands_of_other_threads_end_when_we_are_interrupted(commands: Command
         begun.read_bytes()  # it has come so far
         end_all()
         assert outcome.result(20).code == -signal.SIGTERM
+        assert run("tool") == Outcome(None, err="tool: not started, for we are interrupted")
 
 
 def test_temporary_folder_goes_away_when_the_work_is_interrupted() -> None:
