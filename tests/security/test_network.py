@@ -1,22 +1,24 @@
 """Where packets of the lab's hosts get to: to each other, and nowhere else."""
 
 import socket
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 import docker
 import pytest
 
-from socketlab.observe.packets import Packet
+from socketlab.observe.packets import Packet, packets
 from socketlab.run.lab import ROLES, Lab
 from socketlab.run.remote import Host, RemoteSocket
 from socketlab.run.stage import PORT, Stage
 from tests.security.conftest import Others
 from tests.security.hosts import probe
+from tests.unit.frames import ethernet, ipv4, pcap, record, udp
 
 OUTSIDE = "192.0.2.1"  # for documentation, RFC 5737: nobody has it, and it is not on any network here
 PATIENCE_S = 0.5  # what is allowed arrives within a millisecond
@@ -168,8 +170,7 @@ def test_nothing_comes_back_from_outside(stage: Stage, subnet: dict[str, str]) -
         assert "connected" not in knock(stage.client, (OUTSIDE, 80), (OUTSIDE, 53), (gateway(subnet), 80))
         seen = [packet for packet in wire.packets() if packet.interface == "eth0"]
     ours = ip_network(subnet["Subnet"])
-    from_others = [packet for packet in seen if packet.source and not _within(packet.source, ours)]
-    assert from_others == []
+    assert to_us_from_others(seen, ours) == []
     # An engine that gives a default route (20.10) has us ask for the gateway, and nobody is there to answer:
     # not one packet leaves. Newer ones give none, and nothing is asked.
     leaving = [packet for packet in seen if packet.destination and not _within(packet.destination, ours)]
@@ -177,10 +178,52 @@ def test_nothing_comes_back_from_outside(stage: Stage, subnet: dict[str, str]) -
     assert not any(_is_answer_of(gateway(subnet), packet) for packet in seen)
 
 
+def to_us_from_others(seen: Sequence[Packet], ours: Any) -> list[Packet]:
+    """Return the packets that somebody outside of a network has sent to a host of it.
+
+    What an interface tells the whole link when it comes up is none of these: reports of multicast groups
+    (RFC 3810), from an address of the link alone, which no router passes on.
+    """
+    return [
+        packet
+        for packet in seen
+        if packet.source and not _within(packet.source, ours)
+        if packet.destination and _address(packet.destination) in ours
+    ]
+
+
 def _within(end: str, network: Any) -> bool:
     """Tell whether an address, with a port or without, is on a network, or is one of everybody's."""
-    address = ip_address(end.rpartition(":")[0] or end)
+    address = _address(end)
     return address in network or address.is_multicast
+
+
+def _address(end: str) -> IPv4Address | IPv6Address:
+    """Return the address of an end that may have a port behind it."""
+    try:
+        return ip_address(end)
+    except ValueError:
+        return ip_address(end.rpartition(":")[0])
+
+
+REPORT = (  # a multicast listener report of an interface that comes up: RFC 3810, section 5.2
+    struct.pack("!IHBB", 6 << 28, 36, 0, 1)
+    + socket.inet_pton(socket.AF_INET6, "fe80::42:acff:fe12:2")
+    + socket.inet_pton(socket.AF_INET6, "ff02::16")
+    + bytes.fromhex("3a000502 00000100 8f000000 00000001 04000000")
+    + socket.inet_pton(socket.AF_INET6, "ff02::1:ff12:2")
+)
+
+
+def test_instrument_tells_a_packet_from_outside_from_what_an_interface_says_to_all() -> None:
+    ours = ip_network("172.18.0.0/16")
+    report = packets(pcap(record(ethernet(REPORT, 0x86DD))), "client", "eth0")
+    ends = [(packet.source, packet.destination) for packet in report]
+    assert ends == [("fe80::42:acff:fe12:2", "ff02::16")]
+    assert to_us_from_others(report, ours) == []
+    frames = [ethernet(ipv4(17, udp(b"in"), source=OUTSIDE)), ethernet(ipv4(17, udp(b"between us")))]
+    seen = packets(pcap(*map(record, frames)), "client", "eth0")
+    assert [packet.payload for packet in to_us_from_others(seen, ours)] == [b"in"]
 
 
 def _is_answer_of(address: str, packet: Packet) -> bool:
