@@ -9,7 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -28,7 +28,7 @@ from setup import (
     venv,
 )  # fmt: skip
 from setup.machine import Machine, this_machine
-from setup.shell import SetupError, end_all
+from setup.shell import SetupError, threads
 
 ITEMS: dict[str, Callable[[Machine], None]] = {
     "engine": engine.ensure,
@@ -61,15 +61,11 @@ def ensure(machine: Machine, names: Sequence[str]) -> None:
             needed.result()
         tasks[name](machine)
 
-    with ThreadPoolExecutor(len(tasks)) as pool:
-        try:
-            for name in tasks:  # what others need comes before them
-                futures[name] = pool.submit(provide, name)
-            for future in futures.values():
-                future.result()
-        except KeyboardInterrupt:
-            end_all()
-            raise
+    with threads() as pool:
+        for name in tasks:  # what others need comes before them
+            futures[name] = pool.submit(provide, name)
+        for future in futures.values():
+            future.result()
 
 
 def item(name: str) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,13 +121,26 @@ def end(process: subprocess.Popen[str]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def end_all() -> None:
-    """Tell the commands of other threads to end; each thread sees its own fail, and starts no other."""
-    with _starting:
-        _interrupted.set()
-        for process in _running:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
+@contextmanager
+def threads() -> Iterator[ThreadPoolExecutor]:
+    """Run commands in threads of a pool, until the body and all of them are over.
+
+    On Ctrl-C, which the main thread gets, their commands are told to end; each thread sees its own fail, and
+    starts no other.
+    """
+    try:
+        with ThreadPoolExecutor() as pool:
+            try:
+                yield pool
+            except KeyboardInterrupt:
+                with _starting:
+                    _interrupted.set()
+                    for process in _running:
+                        with suppress(ProcessLookupError):
+                            os.killpg(process.pid, signal.SIGTERM)
+                raise
+    finally:
+        _interrupted.clear()
 
 
 def last_lines(text: str, count: int = 15) -> str:

@@ -11,12 +11,13 @@ from socketlab.describe.scenario import Protocol
 from socketlab.describe.wishes import milliseconds, one_of, percent, seed_number
 from socketlab.errors import ScenarioError
 from socketlab.experiment_cli import EngineOption, Text, project_option
-from socketlab.lecture_cli import made, waiting
+from socketlab.lecture_cli import made
 from socketlab.observe.packets import Packet
 from socketlab.observe.recording import Recording
 from socketlab.run import recording
 from socketlab.run.checkout import ROOT
 from socketlab.show import files, pcapng, walk
+from socketlab.show.progress import waiting
 from socketlab.show.terminal import this_terminal
 
 FOLDER = ROOT / "captures"
@@ -66,7 +67,7 @@ def capture(
             f"loss and delay: expected {hints.option('both', 1)} beside them, for one end alone shows no loss"
         )
     target = place(file, both=impairment is not None)
-    with waiting("making the hosts, talking, capturing ..."), made(project, engine, seed) as stage:
+    with made(project, engine, seed) as stage, waiting("talking, and capturing ..."):
         recorded = recording.record(stage, protocols, impairment)
     steps = walk.walk(recorded)
     typer.echo(walk.as_text(steps, this_terminal()))

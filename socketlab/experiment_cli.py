@@ -24,7 +24,7 @@ from socketlab.errors import ScenarioError
 from socketlab.run import checkout, experiments, turns
 from socketlab.run.lab import Lab
 from socketlab.show import experiment_report, files
-from socketlab.show.progress import Progress
+from socketlab.show.progress import Progress, waiting
 from socketlab.show.terminal import Terminal, this_terminal
 
 TERMINATED = 128 + signal.SIGTERM
@@ -210,7 +210,8 @@ def run(
         turns.turn(project, turns.doing()),
         closing(Lab(project, ServerProgram.CONCURRENT)) as lab,
     ):
-        lab.start_impaired(asked[0].engine)
+        with waiting("starting the server host, and the sidecar that impairs its network ..."):
+            lab.start_impaired(asked[0].engine)
         for one in asked:
             progress = Progress(sys.stderr, sys.stderr.isatty(), one.stream.protocol)
             try:

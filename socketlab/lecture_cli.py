@@ -1,9 +1,8 @@
 """The commands `claims` and `lecture`: what the lecture says, and showing it."""
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,6 +22,7 @@ from socketlab.run import turns
 from socketlab.run.stage import Stage, on_docker
 from socketlab.show import claims as shown
 from socketlab.show import files
+from socketlab.show.progress import waiting
 from socketlab.show.terminal import Colour, Terminal, this_terminal
 
 REFUTED, UNMEASURED = 1, 4  # exit codes
@@ -95,8 +95,10 @@ def made(project: str, engine: str | None, seed: str) -> Iterator[Stage]:
     with (
         terminated_like_interrupted(),
         turns.turn(project, turns.doing()),
-        on_docker(project, wanted, number) as stage,
+        ExitStack() as todo,
     ):
+        with waiting("making the hosts ..."):
+            stage = todo.enter_context(on_docker(project, wanted, number))
         yield stage
 
 
@@ -122,18 +124,3 @@ def show(stage: Stage, chosen: Sequence[Claim], terminal: Terminal) -> Run:
         "seed": stage.seed,
     }
     return Run(findings, shown.document(findings, made, stage.machine, stage.network))
-
-
-@contextmanager
-def waiting(text: str) -> Iterator[None]:
-    """Say at a terminal what is being waited for; the line is gone in the end."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    sys.stderr.write(text)
-    sys.stderr.flush()
-    try:
-        yield
-    finally:
-        sys.stderr.write(f"\r{'':{len(text)}}\r")
-        sys.stderr.flush()

@@ -1,5 +1,8 @@
-"""Show: how far a long run has come, in one line that is written over."""
+"""Show: what is being done, and how far a long run has come, in one line that is written over."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -36,3 +39,18 @@ class Progress:
             self.stream.write(f"\r{'':<60}\r")
             self.stream.flush()
             self._shown = False
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Say at a terminal what is being waited for; the line is gone in the end."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    sys.stderr.write(text)
+    sys.stderr.flush()
+    try:
+        yield
+    finally:
+        sys.stderr.write(f"\r{'':{len(text)}}\r")
+        sys.stderr.flush()

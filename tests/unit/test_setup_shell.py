@@ -9,14 +9,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from setup import shell
 from setup.progress import WIPE, step
-from setup.shell import Outcome, SetupError, end, end_all, last_lines, run, temporary_folder
+from setup.shell import Outcome, SetupError, end, last_lines, run, temporary_folder, threads
 from tests.unit.test_setup_fakes import HANGS, Commands, commands
 
 __all__ = ["commands"]  # the fixture
@@ -130,19 +128,29 @@ def test_terminal_shows_what_is_under_way_side_by_side(monkeypatch: pytest.Monke
     assert re.search(last, terminal.getvalue())
 
 
-def test_commands_of_other_threads_end_when_we_are_interrupted(
-    commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shell, "_interrupted", threading.Event())
+def test_commands_of_other_threads_end_when_we_are_interrupted(commands: Commands, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     os.mkfifo(begun)
     commands.add("tool", {"": f": > {begun}; {HANGS}"})
-    with ThreadPoolExecutor() as pool:
-        outcome = pool.submit(run, "tool")
-        begun.read_bytes()  # it has come so far
-        end_all()
-        assert outcome.result(20).code == -signal.SIGTERM
-        assert run("tool") == Outcome(None, err="tool: not started, for we are interrupted")
+
+    def twice() -> tuple[Outcome, Outcome]:
+        return run("tool"), run("tool")
+
+    outcomes = []
+
+    def interrupted() -> None:
+        with threads() as pool:
+            outcomes.append(pool.submit(twice))
+            begun.read_bytes()  # it has come so far
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    first, second = outcomes[0].result()
+    assert first.code == -signal.SIGTERM
+    assert second == Outcome(None, err="tool: not started, for we are interrupted")
+    commands.add("tool", {"": ":"})
+    assert run("tool").ok  # the next set-up in this process is another one
 
 
 def test_temporary_folder_goes_away_when_the_work_is_interrupted() -> None:
