@@ -4,6 +4,7 @@ Three outcomes: *held*, *broken* (a check does not hold), *unmeasured* (the atta
 measures broke: then nothing is said about the server).
 """
 
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -64,6 +65,8 @@ class Attack:
         flat: whether the server's memory may not grow: else only its host's limit counts.
         honest: which honest clients are to be served meanwhile.
         shown: of these, those whose wait is shown and not judged.
+        overrun: whether the server is stopped until a datagram finds no room. Where other programs have the
+            processors, the attackers alone may be slower than it.
     """
 
     key: str
@@ -73,6 +76,7 @@ class Attack:
     flat: bool = True
     honest: Sequence[str] = KINDS
     shown: Sequence[str] = ()
+    overrun: bool = False
 
 
 @dataclass
@@ -215,6 +219,8 @@ def carried_out(here: Arena, server: Program, attack: Attack, seconds: float) ->
         with watch.looking():
             for program in running:
                 program.wait_for("ready", IN_FORCE_S)
+            if attack.overrun:
+                overrun(host, server, dropped)
             seen.beside = here.honest(seconds, attack.honest)
             seen.states = measure.states(host.sockets("tcp"), PORT)
         for program in running:
@@ -228,6 +234,21 @@ def carried_out(here: Arena, server: Program, attack: Attack, seconds: float) ->
     seen.socket_drops = measure.dropped_at_socket(host, PORT) - dropped
     seen.during, seen.after = watch.samples, measure.settled(watch, seen.before)
     return seen, [*common(attack, seen, server), *attack.judge(seen)]
+
+
+def overrun(host: Host, server: Program, dropped: int) -> None:
+    """Stop the server until more datagrams than before find no room at its socket.
+
+    Raises:
+        TraceError: they all find room.
+    """
+    server.signal(signal.SIGSTOP)
+    try:
+        now = until(lambda: measure.dropped_at_socket(host, PORT), lambda now: now > dropped, IN_FORCE_S)
+        if now <= dropped:
+            raise TraceError(f"expected a datagram that finds no room, all do after {IN_FORCE_S:g} s")
+    finally:
+        server.signal(signal.SIGCONT)
 
 
 def drained(host: Host) -> None:
