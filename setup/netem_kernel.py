@@ -17,9 +17,8 @@ from setup.shell import SetupError, run
 
 NAME = "netem-kernel"
 FOLDER = "build/netem-kernel"
-# tcc: compiles SHIM; iptables: the user-space engine is compared with the kernel, too; scipy: the lecture's
-# claims are shown there, with intervals around shares.
-PACKAGES = ("iproute2", "iptables", "kmod", "python3", "python3-scipy", "tcc", "user-mode-linux")
+# tcc: compiles SHIM; iptables: the user-space engine is compared with the kernel, too.
+PACKAGES = ("iproute2", "iptables", "kmod", "python3", "tcc", "user-mode-linux")
 SHIM = "tests/kernel/xstate.c"
 PROCESSORS = ("x86_64", "AMD64")  # there is no user-mode Linux for others
 

@@ -16,21 +16,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from impairment import GilbertElliott, RandomLoss, Spec, StateLoss
 
+from socketlab.analyse import chains
+from socketlab.analyse.chains import Matrix
 from socketlab.analyse.corruption import Flips
 
 U32 = 2**32 - 1
-# Of the limit in which a chain forgets its beginning: the mean over some 1 / FORGETS steps.
-FORGETS = 1e-9
 DEVIATIONS = 6.5  # of correlated draws from their mean: beyond these there are none worth counting
 FINENESS = 16  # intervals within the width of the fresh part of a draw: an error of less than 0.0002
 MOST_INTERVALS = 800
 BESIDE = 36  # intervals where two correlated options act on each other: an error of less than 0.005
-
-Matrix = Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -169,50 +166,40 @@ class _Fates:
 
 
 def _fates(spec: Spec) -> _Fates:
-    from scipy import sparse  # noqa: PLC0415 - it takes long, and a command without figures does not need it
-
     both = isinstance(spec.loss, RandomLoss) and spec.loss.correlation and spec.duplicate_correlation
     most = BESIDE if both else MOST_INTERVALS
     doubling, losing = _correlated(spec.duplicate, spec.duplicate_correlation, most), _loss(spec, most)
-    double, single = sparse.csr_array(doubling.yes), sparse.csr_array(doubling.no)
-    lose, keep = sparse.csr_array(losing.yes), sparse.csr_array(losing.no)
-    steps = [
-        sparse.kron(answer, fate, format="csr")
-        for answer, fate in (
-            (single, lose),
-            (single, keep),
-            (double, lose),
-            (double, keep @ lose),
-            (double, keep @ keep),
+    lost, kept = chains.sums(losing.yes), chains.sums(losing.no)
+    # A packet that is doubled and not lost is followed by its copy, which draws next.
+    copy_lost, copy_kept = (chains.after(losing.no, fates) for fates in (lost, kept))
+    step = chains.plus(losing.yes, losing.no)
+    twice = chains.plus(losing.yes, chains.times(losing.no, step))
+    usual = chains.of_two(
+        ((doubling.no, step), (doubling.yes, twice)), doubling.start, losing.start, settle=bool(both)
+    )
+    single, double = chains.sums(doubling.no), chains.sums(doubling.yes)
+
+    def share(answer: Sequence[float], fate: Sequence[float]) -> float:
+        return sum(
+            chance * answer[one] * fate[other]
+            for one, row in enumerate(usual)
+            for other, chance in enumerate(row)
         )
-    ]
-    start = [one * other for one in doubling.start for other in losing.start]
-    usual = _in_the_long_run(sum(steps[1:], steps[0]), start)
-    return _Fates(*(float((usual @ step).sum()) for step in steps))
+
+    return _Fates(
+        lost=share(single, lost),
+        passed=share(single, kept),
+        left=share(double, lost),
+        copy_lost=share(double, copy_lost),
+        doubled=share(double, copy_kept),
+    )
 
 
 def _again(chain: _Chain) -> tuple[float, float]:
     """Return the chance of a yes, and of two in a row, in the long run."""
-    from scipy import sparse  # noqa: PLC0415
-
-    yes = sparse.csr_array(chain.yes)
-    usual = _in_the_long_run(yes + sparse.csr_array(chain.no), chain.start)
-    return float((usual @ yes).sum()), float((usual @ yes @ yes).sum())
-
-
-def _in_the_long_run(step: Any, start: Sequence[float]) -> Any:
-    """Return the share of time that a chain spends in each state.
-
-    Abel's mean exists for all chains: also for those that never leave a state, or go round in a circle.
-    """
-    from scipy import sparse  # noqa: PLC0415
-    from scipy.sparse.linalg import spsolve  # noqa: PLC0415
-
-    if len(start) == 1:
-        return sparse.csr_array([[1.0]])
-    identity = sparse.identity(len(start), format="csc")
-    usual = spsolve(sparse.csc_array(identity - (1 - FORGETS) * step.T), [FORGETS * share for share in start])
-    return sparse.csr_array([usual / usual.sum()])
+    usual = chains.of_one(chains.plus(chain.yes, chain.no), chain.start)
+    yes = chains.sums(chain.yes)
+    return chains.dot(usual, yes), chains.dot(usual, chains.after(chain.yes, yes))
 
 
 def _loss(spec: Spec, most: int) -> _Chain:
