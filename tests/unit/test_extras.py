@@ -1,4 +1,4 @@
-"""What the lab needs is what `make up` installs: an extra's packages are imported only in the part it is for."""
+"""The lab needs what `make up` installs: packages of an extra are imported in the part that it is for."""
 
 import ast
 import sys
