@@ -42,7 +42,7 @@ def test_hole_is_found(
     with_hole.write_text(text.replace(right, wrong), encoding="utf-8")
     scanners = [command for command, files in scan.SCANS if ROOT / file in ROOT.glob(files)]
     assert not all(scan.run(command, with_hole) for command in scanners)
-    assert capfd.readouterr().out
+    assert any(capfd.readouterr())
 
 
 def test_every_exception_has_a_reason() -> None:
