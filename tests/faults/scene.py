@@ -162,7 +162,9 @@ class Running:
             raise Broken(f"expected an end within {within_s:g} s, the command still runs") from error
         out, err = self._written()
         lines = [line for line in (err or out).splitlines() if line.strip()]
-        seen = Seen(exit_code=code, said=lines[-1] if lines else "", took_s=time.monotonic() - self.begun)
+        # A hint in it is called as we have called the command: by a path of this machine.
+        last = lines[-1].replace(f"{sys.executable} -m socketlab", "socketlab") if lines else ""
+        seen = Seen(exit_code=code, said=last, took_s=time.monotonic() - self.begun)
         if "Traceback" in out + err:
             raise Broken(f"expected a line, it shows a traceback that ends with {seen.said!r}", seen)
         if ours and code in {1, 2} and (len(err.splitlines()) != 1 or not err.startswith("socketlab: ")):
