@@ -24,8 +24,8 @@ NETEM = Path(__file__).resolve().parent.parent / "services" / "netem"
 sys.path.insert(0, str(NETEM))
 
 from engine import Engine  # noqa: E402 - the folder of the sidecar must be found first, as when it runs itself
-from impairment import Directions, Impairment, parse, parse_traffic  # noqa: E402
 from lab.failures import Failure, run  # noqa: E402
+from netem_impairment import Directions, Impairment, parse, parse_traffic  # noqa: E402
 from userspace import UserspaceEngine  # noqa: E402
 
 ENGINES: dict[str, Callable[[str], Engine]] = {"userspace": UserspaceEngine}

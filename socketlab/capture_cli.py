@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from impairment import Directions, parse, seeded
+from netem_impairment import Directions, parse, seeded
 
 from socketlab import hints
 from socketlab.describe.scenario import Protocol

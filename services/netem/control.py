@@ -20,8 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from impairment import SpecError
 from lab.failures import Exit, Failure, explain
+from netem_impairment import SpecError
 
 FOLDER = Path("/run/netem")
 NAME = "control"

@@ -8,7 +8,7 @@ no lock.
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from impairment import Counters, Direction, Impairment
+from netem_impairment import Counters, Direction, Impairment
 
 
 class Engine(Protocol):

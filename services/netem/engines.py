@@ -8,9 +8,9 @@ from typing import NamedTuple
 import kernel
 import userspace
 from engine import Engine
-from impairment import Directions
 from lab.failures import Failure
 from lab.guard import Guard, Taken
+from netem_impairment import Directions
 
 AUTO = "auto"
 

@@ -32,10 +32,10 @@ import distributions
 import link
 import netlink
 import qdisc
-from impairment import Counters, Direction, Directions, Impairment, Spec, Traffic
-from impairment.request import DNS_PORT, ICMPV6_OF_THE_LINK, IGMP
 from lab.failures import Failure, explain
 from link import Link
+from netem_impairment import Counters, Direction, Directions, Impairment, Spec, Traffic
+from netem_impairment.request import DNS_PORT, ICMPV6_OF_THE_LINK, IGMP
 from netlink import Netlink
 from qdisc import IPV4, IPV6, Match, Qdisc, handle
 

@@ -27,8 +27,8 @@ from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
 import prng
-from impairment import Counters, GilbertElliott, RandomLoss, Spec, StateLoss
 from lab.failures import Failure
+from netem_impairment import Counters, GilbertElliott, RandomLoss, Spec, StateLoss
 from prng import Draw
 
 P = TypeVar("P")

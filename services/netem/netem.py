@@ -19,7 +19,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from control import Answer, Refused, ask
-from impairment import (
+from lab.failures import Exit, complain, run
+from lab.options import Parser, log_format
+from netem_impairment import (
     Directions,
     Impairment,
     Spec,
@@ -29,8 +31,6 @@ from impairment import (
     parse_directions,
     parse_traffic,
 )
-from lab.failures import Exit, complain, run
-from lab.options import Parser, log_format
 
 T = TypeVar("T")
 

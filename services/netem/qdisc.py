@@ -14,7 +14,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from impairment import GilbertElliott, RandomLoss, Slot, Spec, StateLoss
+from netem_impairment import GilbertElliott, RandomLoss, Slot, Spec, StateLoss
 from netlink import Message, attribute, attributes, nested, text, unpacked
 
 NEW_QDISC, DELETE_QDISC, GET_QDISC = 36, 37, 38

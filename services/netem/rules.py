@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import netlink
-from impairment import Direction, Directions, Traffic
-from impairment.request import DNS_PORT, ICMPV6_OF_THE_LINK, IGMP
 from lab.failures import Failure
+from netem_impairment import Direction, Directions, Traffic
+from netem_impairment.request import DNS_PORT, ICMPV6_OF_THE_LINK, IGMP
 
 QUEUES = {Direction.EGRESS: 12_000, Direction.INGRESS: 12_001}
 CHAINS = {Direction.EGRESS: "netem-egress", Direction.INGRESS: "netem-ingress"}

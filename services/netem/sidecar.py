@@ -19,10 +19,10 @@ import host
 from control import FOLDER, Answer, Refused, Request, Server
 from engine import Engine
 from host import Ended
-from impairment import Direction, Directions, Impairment, parse, parse_directions, parse_traffic
 from lab.failures import Exit, Failure, explain
 from lab.journal import Journal
 from link import vanished
+from netem_impairment import Direction, Directions, Impairment, parse, parse_directions, parse_traffic
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 UNHEALTHY_S = 10.0  # after packets were lost to overload; a healthcheck asks twice meanwhile

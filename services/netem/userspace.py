@@ -38,10 +38,10 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 import distributions
 import rules
-from impairment import Counters, Direction, Impairment, Spec
 from lab.failures import Failure, explain
 from link import Link
 from model import Model
+from netem_impairment import Counters, Direction, Impairment, Spec
 from nfqueue import COPIED, Packet, PacketQueue, is_open
 from packets import ETHERNET, Sender, corrupt, fragments, raw_socket, udp
 

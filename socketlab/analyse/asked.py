@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from impairment import GilbertElliott, RandomLoss, Spec, StateLoss
+from netem_impairment import GilbertElliott, RandomLoss, Spec, StateLoss
 
 from socketlab.analyse import chains
 from socketlab.analyse.chains import Matrix

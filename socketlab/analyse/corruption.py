@@ -28,7 +28,7 @@ __udp4_lib_rcv() and udp_recvmsg() of Linux 6.12. tests/kernel/flips.py turns ov
 
 from dataclasses import dataclass
 
-from impairment import Direction
+from netem_impairment import Direction
 
 from socketlab.describe.scenario import Engine
 

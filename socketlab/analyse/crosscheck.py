@@ -13,7 +13,7 @@ many that chance allows no more (but in one run of a million), see `corruption.p
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from impairment import Counters, Direction, Spec, parse
+from netem_impairment import Counters, Direction, Spec, parse
 
 from socketlab.analyse.corruption import Flips, flips
 from socketlab.analyse.intervals import at_most

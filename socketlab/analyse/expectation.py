@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from impairment import Direction
+from netem_impairment import Direction
 
 from socketlab.analyse import asked
 from socketlab.analyse.corruption import flips

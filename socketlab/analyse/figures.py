@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from impairment import Counters, Direction, Impairment, Spec
+from netem_impairment import Counters, Direction, Impairment, Spec
 
 from socketlab.analyse import asked
 from socketlab.analyse.asked import Share

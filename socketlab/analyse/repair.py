@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from impairment import Direction
+from netem_impairment import Direction
 
 from socketlab.analyse.figures import WAYS
 from socketlab.analyse.messages import Story

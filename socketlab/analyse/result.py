@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from impairment import Direction
+from netem_impairment import Direction
 
 from socketlab.analyse import bytestream, crosscheck, figures, messages
 from socketlab.analyse.bytestream import Connection

@@ -3,7 +3,7 @@
 from statistics import median
 from typing import Any
 
-from impairment import Direction
+from netem_impairment import Direction
 
 from socketlab.analyse import congestion
 from socketlab.analyse.congestion import Look, Transfer, mathis_bit_s

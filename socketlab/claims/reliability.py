@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from impairment import Direction, Impairment, Traffic, parse
+from netem_impairment import Direction, Impairment, Traffic, parse
 
 from socketlab.analyse.journeys import Journey, Outcome, journeys
 from socketlab.analyse.result import TcpResult, result

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from impairment import Impairment, parse
+from netem_impairment import Impairment, parse
 
 from socketlab.analyse import repair
 from socketlab.analyse.fates import Fate

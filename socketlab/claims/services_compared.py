@@ -1,6 +1,6 @@
 """The two services of the transport layer, side by side."""
 
-from impairment import Impairment, parse
+from netem_impairment import Impairment, parse
 
 from socketlab.analyse import figures
 from socketlab.analyse.fates import Fate

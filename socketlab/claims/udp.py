@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from impairment import Impairment, Traffic, parse
+from netem_impairment import Impairment, Traffic, parse
 
 from socketlab.analyse import figures
 from socketlab.analyse.fates import Fate

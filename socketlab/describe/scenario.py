@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from impairment import Directions, Impairment, Spec
+from netem_impairment import Directions, Impairment, Spec
 
 from socketlab.errors import ScenarioError
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from impairment import Directions, Impairment, Traffic, parse, spread
+from netem_impairment import Directions, Impairment, Traffic, parse, spread
 
 from socketlab.describe.scenario import Engine, Experiment, Protocol, Stream
 from socketlab.describe.wishes import PORT

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from impairment import Directions, Impairment, Spec, SpecError, Traffic, parse, seeded
+from netem_impairment import Directions, Impairment, Spec, SpecError, Traffic, parse, seeded
 
 from socketlab import hints
 from socketlab.describe.scenario import Engine, Experiment, Program, Protocol, Stream, queue_needed

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from impairment import Counters, Direction
+from netem_impairment import Counters, Direction
 
 from socketlab import hints
 from socketlab.describe.scenario import Program, Protocol, Stream

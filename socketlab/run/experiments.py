@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 
-from impairment import Direction
+from netem_impairment import Direction
 
 from socketlab import hints
 from socketlab.describe.scenario import Conversation, Experiment, Program, Protocol

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 
-from impairment import Direction, spread
+from netem_impairment import Direction, spread
 
 from socketlab.analyse.result import Network, Result, result
 from socketlab.describe.scenario import Engine, Experiment, ServerProgram

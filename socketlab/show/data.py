@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from impairment import Impairment
+from netem_impairment import Impairment
 
 from socketlab.analyse.result import Result, TcpResult, UdpResult
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from impairment import Direction, Spec
+from netem_impairment import Direction, Spec
 
 from socketlab import hints
 from socketlab.analyse import figures

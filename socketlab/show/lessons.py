@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from impairment import Directions
+from netem_impairment import Directions
 
 from socketlab import hints
 from socketlab.analyse import figures

@@ -1,7 +1,7 @@
 """Chance that can be repeated: the seed says which datagrams are lost, and these are, and no others."""
 
-from impairment import Direction, parse
 from model import Model
+from netem_impairment import Direction, parse
 
 from socketlab.analyse.fates import Fate
 from socketlab.analyse.result import UdpResult

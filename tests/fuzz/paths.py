@@ -20,7 +20,7 @@ def found() -> None:
 
 # Top-level names: what libFuzzer is told the way through.
 OURS = sorted(
-    {"socketlab", "impairment", "lab"}
+    {"socketlab", "netem_impairment", "lab"}
     | {
         file.stem
         for folder in ("server", "client", "netem", "capture")

@@ -11,8 +11,8 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from impairment import Counters, Direction
 from lab.journal import Journal
+from netem_impairment import Counters, Direction
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import prng
 import pytest
-from impairment import parse
 from model import Model
+from netem_impairment import parse
 
 from tests.impairment.hosts import PORT, EngineProcess, Host, arrivals, numbered, send
 

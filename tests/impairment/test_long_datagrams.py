@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
-from impairment import parse
 from model import Model
+from netem_impairment import parse
 
 from bench.hosts import joined
 from socketlab.run import leases

@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from itertools import cycle, pairwise
 from pathlib import Path
 
-from impairment import Direction, Directions, Impairment, parse, parse_traffic, spread
 from kernel import KernelEngine, probe
 from lab.failures import Failure
 from model import Model
+from netem_impairment import Direction, Directions, Impairment, parse, parse_traffic, spread
 
 from tests.kernel.grammar import SPECS
 from tests.kernel.hosts import (
@@ -233,7 +233,7 @@ def clear_sends_what_waits_and_leaves_nothing() -> str:
 @check
 def clears_what_a_killed_predecessor_left() -> str:
     program = (
-        "import os, kernel; from impairment import Impairment, parse;"
+        "import os, kernel; from netem_impairment import Impairment, parse;"
         "kernel.KernelEngine('eth0').apply(Impairment(parse('loss 100%'))); os.kill(os.getpid(), 9)"
     )
     with hosts(), on(SERVER):

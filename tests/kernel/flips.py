@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from impairment import Direction
+from netem_impairment import Direction
 from packets import ETHERNET
 from packets import udp as packet_of
 

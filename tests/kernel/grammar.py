@@ -1,6 +1,6 @@
 """Compares our reading of tc's language with tc's own: the numbers that reach the kernel, and the refusals.
 
-The same words go to `tc qdisc add` and to `impairment.parse`; what the kernel then has, a dump shows.
+The same words go to `tc qdisc add` and to `netem_impairment.parse`; what the kernel then has, a dump shows.
 """
 
 import subprocess
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import distributions
 import qdisc
-from impairment import Spec, SpecError, parse
+from netem_impairment import Spec, SpecError, parse
 
 from tests.kernel.wire import NEAR, Wire
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import distributions
 import qdisc
-from impairment import parse
 from model import Model
+from netem_impairment import parse
 
 from socketlab.claims.notebook import Finding, Outcome
 from socketlab.show.claims import of_finding

@@ -11,8 +11,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from impairment import Direction, Directions, Impairment, parse, spread
 from model import Model
+from netem_impairment import Direction, Directions, Impairment, parse, spread
 from rules import VARIANTS
 
 from socketlab.analyse.fates import Fate

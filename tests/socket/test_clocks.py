@@ -4,7 +4,7 @@ import signal
 import subprocess
 
 import pytest
-from impairment import Impairment, Spec
+from netem_impairment import Impairment, Spec
 
 from socketlab.analyse import result
 from socketlab.describe.scenario import Experiment, Protocol, Stream

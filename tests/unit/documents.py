@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from impairment import Counters, Impairment, parse
+from netem_impairment import Counters, Impairment, parse
 
 from socketlab.analyse import result
 from socketlab.describe.claims import CLAIMS

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from impairment import Counters, Direction, Impairment, parse
+from netem_impairment import Counters, Direction, Impairment, parse
 
 from socketlab.describe.scenario import Experiment, Protocol, Stream
 from socketlab.observe.evidence import Evidence, Sidecar

@@ -7,8 +7,8 @@ from math import sqrt
 from random import Random
 
 import pytest
-from impairment import Direction, Spec, parse
 from model import Model
+from netem_impairment import Direction, Spec, parse
 from packets import ETHERNET, corrupt, udp
 
 from socketlab.analyse import asked

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from impairment import Directions, Impairment, Traffic, parse
+from netem_impairment import Directions, Impairment, Traffic, parse
 
 from socketlab.analyse.expectation import binomial_range, of_answers
 from socketlab.describe.scenario import Experiment, Protocol, Stream

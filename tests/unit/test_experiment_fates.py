@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from impairment import Counters, Direction
+from netem_impairment import Counters, Direction
 
 from socketlab.analyse import figures, result
 from socketlab.analyse.asked import Share

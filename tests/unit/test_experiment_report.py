@@ -7,7 +7,7 @@ import shlex
 from dataclasses import replace
 
 import pytest
-from impairment import Counters
+from netem_impairment import Counters
 
 from socketlab import hints
 from socketlab.analyse import result

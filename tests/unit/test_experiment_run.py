@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, replace
 from typing import cast
 
-from impairment import Counters, Direction
+from netem_impairment import Counters, Direction
 
 from socketlab.run import experiments
 from socketlab.run.lab import Lab

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from impairment import Counters
+from netem_impairment import Counters
 
 from socketlab.analyse import result
 from socketlab.analyse.bytestream import Connection, connection

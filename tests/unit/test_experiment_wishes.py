@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from impairment import Direction, Directions, parse
+from netem_impairment import Direction, Directions, parse
 
 from socketlab import hints
 from socketlab.describe.scenario import Engine, Program, Protocol, longest_delay_s

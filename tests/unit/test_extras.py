@@ -13,7 +13,7 @@ from socketlab.errors import EngineError
 from socketlab.run.checkout import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-OURS = {"socketlab", "impairment"}
+OURS = {"socketlab", "netem_impairment"}
 COMES_WITH = {"docker": ("requests",)}  # what a package of ours hands us as its own
 # The extra that a part of the host side is for; the commands that lead there ask for it first.
 PARTS = {"lecture": ("socketlab/observe/packets.py",), "report": ("socketlab/show/page/",)}

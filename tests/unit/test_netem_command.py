@@ -12,8 +12,8 @@ import netem
 import pytest
 import sidecar
 from control import Answer, Refused, Request
-from impairment import Direction, Directions, Impairment, Spec, Traffic, parse
 from lab.failures import Failure
+from netem_impairment import Direction, Directions, Impairment, Spec, Traffic, parse
 
 VARIABLES = ("NETEM", "NETEM_DIRECTION", "NETEM_TRAFFIC", "NETEM_ENGINE", "NETEM_INTERFACE", "LOG_FORMAT")
 SEED = parse("loss 10% seed 42")

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from control import LONGEST_REQUEST, NAME, Answer, Refused, Request, Server, ask
-from impairment import SpecError
 from lab.failures import Failure
+from netem_impairment import SpecError
 
 from tests.unit.test_journal import must_not_block
 

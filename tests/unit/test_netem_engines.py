@@ -9,9 +9,9 @@ import engines
 import pytest
 from engine import Engine
 from engines import CAP_NET_ADMIN, CAP_NET_RAW, Kind, choose, remedy
-from impairment import Directions
 from lab.failures import Failure
 from lab.guard import Guard
+from netem_impairment import Directions
 
 ALL_CAPABILITIES = (1 << 41) - 1
 

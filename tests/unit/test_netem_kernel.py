@@ -14,9 +14,9 @@ import link
 import netlink
 import pytest
 import qdisc
-from impairment import Direction, Directions, Impairment, parse, parse_traffic
 from kernel import KernelEngine
 from lab.failures import Failure
+from netem_impairment import Direction, Directions, Impairment, parse, parse_traffic
 from netlink import Message, attribute, attributes, nested
 
 ETH0, ETH1 = 2, 9

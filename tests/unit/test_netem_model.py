@@ -7,9 +7,9 @@ import prng
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from impairment import Counters, parse
 from lab.failures import Failure
 from model import Model
+from netem_impairment import Counters, parse
 
 MS = 1_000_000
 

@@ -7,7 +7,7 @@ import pytest
 import qdisc
 from hypothesis import given
 from hypothesis import strategies as st
-from impairment import GilbertElliott, RandomLoss, Slot, Spec, StateLoss, parse
+from netem_impairment import GilbertElliott, RandomLoss, Slot, Spec, StateLoss, parse
 from netlink import Message, attribute, attributes, nested, text
 
 u32 = st.integers(0, 2**32 - 1)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from impairment import Directions, Traffic, parse_traffic
 from lab.failures import Failure
+from netem_impairment import Directions, Traffic, parse_traffic
 from rules import FAMILIES, Check, change, is_bare, ours, wanted
 
 IPV4, IPV6 = FAMILIES

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import prng
 import pytest
-from impairment import Direction, Directions, Impairment, parse, seeded, spread
 from model import Model
+from netem_impairment import Direction, Directions, Impairment, parse, seeded, spread
 
 PACKETS = 200
 FRIENDLY = range(1, 1001)

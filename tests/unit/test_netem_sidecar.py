@@ -22,9 +22,9 @@ import pytest
 import sidecar
 from control import Refused
 from host import Ended
-from impairment import Counters, Direction, Directions, Impairment, SpecError, Traffic, parse
 from lab.failures import Failure
 from lab.journal import Journal
+from netem_impairment import Counters, Direction, Directions, Impairment, SpecError, Traffic, parse
 from sidecar import Options, Sidecar, run
 
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS

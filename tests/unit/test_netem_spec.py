@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from impairment import (
+from netem_impairment import (
     Direction,
     Directions,
     GilbertElliott,
@@ -17,7 +17,7 @@ from impairment import (
     parse,
     parse_traffic,
 )
-from impairment.units import U32_MAX, U64_MAX
+from netem_impairment.units import U32_MAX, U64_MAX
 
 HALF = 2**31  # tc's 50%: half of 2**32 - 1, rounded to even
 

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 import userspace
-from impairment import parse
 from link import Link
 from model import Model
+from netem_impairment import parse
 from nfqueue import Packet, PacketQueue, Statistics
 from packets import Sender, udp
 

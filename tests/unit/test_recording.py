@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from impairment import Counters
+from netem_impairment import Counters
 
 from socketlab.errors import TraceError
 from socketlab.run.recording import wait_until_quiet

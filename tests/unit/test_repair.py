@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from impairment import Counters
+from netem_impairment import Counters
 
 from socketlab.analyse import messages, repair
 from socketlab.analyse.repair import Asking, Network, System

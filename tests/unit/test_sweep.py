@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from impairment import Direction
+from netem_impairment import Direction
 
 from socketlab.analyse import result
 from socketlab.analyse.result import Result

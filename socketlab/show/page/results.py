@@ -5,7 +5,7 @@ So the page says of them what the terminal says, by the same functions.
 
 from typing import Any
 
-from impairment import Impairment, SpecError, parse, parse_directions, parse_traffic
+from netem_impairment import Impairment, SpecError, parse, parse_directions, parse_traffic
 
 from socketlab.analyse.bytestream import Connection
 from socketlab.analyse.crosscheck import Balance

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
-from impairment import Counters, Impairment, parse
+from netem_impairment import Counters, Impairment, parse
 
 from socketlab.analyse import congestion
 from socketlab.analyse.fates import exchanges

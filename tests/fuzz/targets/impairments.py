@@ -4,7 +4,7 @@ import math
 from contextlib import suppress
 from dataclasses import fields, replace
 
-from impairment import Direction, Impairment, Slot, SpecError, parse, parse_directions, parse_traffic
+from netem_impairment import Direction, Impairment, Slot, SpecError, parse, parse_directions, parse_traffic
 from qdisc import as_dumped, netem, read_netem
 
 from socketlab.claims import registry

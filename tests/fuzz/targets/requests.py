@@ -16,10 +16,10 @@ import host
 import netem
 import sidecar
 import stream
-from impairment import Counters, Direction, Directions, Impairment, Spec, parse
 from lab import options, remote
 from lab.failures import Exit, Failure, visible
 from lab.journal import Journal
+from netem_impairment import Counters, Direction, Directions, Impairment, Spec, parse
 
 from socketlab.errors import EngineError
 from socketlab.run import lab

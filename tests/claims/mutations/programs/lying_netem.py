@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from impairment import Direction, Directions, Impairment, parse
+from netem_impairment import Direction, Directions, Impairment, parse
 
 KEPT = Path("/run/asked.json")
 
