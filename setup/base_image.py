@@ -4,19 +4,16 @@ The Dockerfiles begin with `FROM ${BASE_IMAGE}`, which is the registry's image u
 file `.env` names another. Without a registry, one of the same kind is made here and named there.
 """
 
-import os
-
 from setup import apt, bootstrap, docker, remedies
 from setup.facts import Fact, State
 from setup.machine import Machine
 from setup.progress import step
 from setup.shell import SetupError, run, temporary_folder
-from socketlab.run import dotenv
+from socketlab.run import checkout, dotenv
 
 NAME = "base-image"
-VARIABLE = "BASE_IMAGE"
-REGISTRY_IMAGE = f"debian:{bootstrap.SUITE}-slim"
-OUR_IMAGE = f"socketlab/base:{bootstrap.SUITE}"
+VARIABLE = checkout.BASE
+REGISTRY_IMAGE, OUR_IMAGE = checkout.REGISTRY_BASE, checkout.OUR_BASE
 
 # A registry that answers says at once what it will send; sending may then take minutes on a slow line.
 FIRST_WORD_S = 20.0
@@ -32,7 +29,7 @@ APT_CLEAN = 'DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb"; };'
 
 def chosen(machine: Machine) -> str:
     """Return the image that Compose is told to build on, or an empty string; it reads them in this order."""
-    return os.environ.get(VARIABLE) or dotenv.read(machine.repository / ".env", VARIABLE)
+    return checkout.chosen_base(machine.repository / ".env")
 
 
 def check(machine: Machine, *, registry: bool = True) -> Fact:
@@ -109,7 +106,7 @@ def ensure(machine: Machine) -> None:
 
 def choose_ours(machine: Machine) -> None:
     """Tell Compose to build on our image."""
-    dotenv.write(machine.repository / ".env", VARIABLE, OUR_IMAGE)
+    checkout.choose_base(OUR_IMAGE, machine.repository / ".env")
     print(f"{NAME}: wrote {VARIABLE}={OUR_IMAGE} into .env", flush=True)
 
 

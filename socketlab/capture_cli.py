@@ -15,12 +15,12 @@ from socketlab.lecture_cli import made
 from socketlab.observe.packets import Packet
 from socketlab.observe.recording import Recording
 from socketlab.run import recording
-from socketlab.run.checkout import ROOT
+from socketlab.run.checkout import OUTPUT
 from socketlab.show import files, pcapng, walk
 from socketlab.show.progress import waiting
 from socketlab.show.terminal import this_terminal
 
-FOLDER = ROOT / "captures"
+FOLDER = OUTPUT / "captures"
 # With these, of so few packets, a request and a reply are lost over UDP, over TCP an acknowledgement (which
 # nobody misses) and data (which are sent again); and the handshake takes no second more.
 LOSS, DELAY, SEED = "20", "10", "8730"
@@ -100,8 +100,8 @@ def place(file: Path | None, *, both: bool) -> Path:
 
 
 def shown(path: Path) -> str:
-    """Return a path as somebody in the checkout would type it."""
-    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+    """Return a path as somebody in the checkout, or here, would type it."""
+    return str(path.relative_to(OUTPUT) if path.is_relative_to(OUTPUT) else path)
 
 
 def as_file(recorded: Recording, steps: list[walk.Step]) -> bytes:

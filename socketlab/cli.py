@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from socketlab import capture_cli, experiment_cli, hints, lecture_cli, report_cli
+from socketlab import bundle_cli, capture_cli, experiment_cli, hints, lecture_cli, report_cli
 from socketlab.analyse import fates
 from socketlab.describe.scenario import Conversation, Protocol, ServerProgram
 from socketlab.errors import EngineError, LabError
@@ -37,6 +37,7 @@ experiment_cli.add_to(app)
 lecture_cli.add_to(app)
 capture_cli.add_to(app)
 report_cli.add_to(app)
+bundle_cli.add_to(app)
 
 ServerOption = Annotated[
     ServerProgram | None,
@@ -96,7 +97,7 @@ def down(project: ProjectOption) -> None:
         checkout.remember_server("")
     for other in projects():
         end = hints.command("down", project=other)
-        typer.echo(f"The lab {other} of this checkout goes on: {end} ends it.")
+        typer.echo(f"The lab {other} of this {checkout.KIND} goes on: {end} ends it.")
 
 
 @app.command()
@@ -159,7 +160,7 @@ def netem_image() -> None:
 
 @app.command()
 def clean() -> None:
-    """Remove the labs of this checkout and the images of their hosts; nothing that another one has made."""
+    """Remove the labs made from here and the images of their hosts; nothing made from elsewhere."""
     for thing in reap():
         typer.echo(f"removed the {thing}, which a killed run has left")
     for project in projects():

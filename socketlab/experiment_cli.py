@@ -79,7 +79,7 @@ def project_option(kind: str = "") -> Any:  # as typer.Option returns
     return typer.Option(
         "--project",
         default_factory=lambda: checkout.project() + kind,
-        show_default=f"this checkout's{kind and ' and '}{kind}",
+        show_default=f"this {checkout.KIND}'s{kind and ' and '}{kind}",
         help="Compose project: labs of different names run side by side.",
     )
 

@@ -11,6 +11,8 @@ import sys
 from itertools import takewhile
 from pathlib import Path
 
+from socketlab.run import checkout
+
 STARTED_BY = "SOCKETLAB_STARTED_BY"
 TARGETS = {"client-udp": "client udp", "client-tcp": "client tcp"}  # where the two names differ
 
@@ -34,6 +36,16 @@ def command(target: str, **options: object) -> str:
 def option(name: str, value: object) -> str:
     """Return an option: "LOSS=30" for make, else "--loss 30"."""
     return _variable(name, value) if _by_make() else _flag(name, value)
+
+
+def own(words: str) -> str:
+    """Return a command line of this program, for what make has no target."""
+    return f"{_program()} {words}"
+
+
+def doctor() -> str:
+    """Return the command that says what is wrong with this machine; set-up is in a checkout alone."""
+    return "docker info" if checkout.INSTALLED else "make doctor"
 
 
 def in_another_lab() -> str:

@@ -19,7 +19,7 @@ from socketlab.describe.sweep import Sweep
 from socketlab.errors import LabError
 from socketlab.experiment_cli import EngineOption
 from socketlab.run import sweep as sweeping
-from socketlab.run.checkout import ROOT
+from socketlab.run.checkout import OUTPUT
 from socketlab.run.stage import Stage
 from socketlab.show import claims as shown
 from socketlab.show import files
@@ -29,7 +29,7 @@ from socketlab.show.terminal import this_terminal
 if TYPE_CHECKING:
     from socketlab.show.page.build import Page
 
-RESULTS = ROOT / "results"
+RESULTS = OUTPUT / "results"
 NEEDED = ("jinja2", "markupsafe", "matplotlib", "pydantic")  # the extra `report` of pyproject.toml
 
 FromOption = Annotated[

@@ -12,6 +12,7 @@ import docker
 from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 
+from socketlab import hints
 from socketlab.errors import EngineError
 
 
@@ -23,7 +24,7 @@ def engine_errors(doing: str) -> Iterator[None]:
     except (DockerException, RequestException) as error:
         reason = error.explanation if isinstance(error, APIError) else None
         raise EngineError(
-            f"cannot {doing}: {reason or _unanswered(error) or error}; see make doctor"
+            f"cannot {doing}: {reason or _unanswered(error) or error}; see {hints.doctor()}"
         ) from error
 
 
@@ -72,7 +73,7 @@ def _docker(*arguments: str) -> str:
     try:
         done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise EngineError("cannot find the docker command: see make doctor") from error
+        raise EngineError(f"cannot find the docker command: see {hints.doctor()}") from error
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:]
         raise EngineError(

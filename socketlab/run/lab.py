@@ -19,7 +19,7 @@ from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound, NullResource
@@ -31,13 +31,12 @@ from socketlab.describe.scenario import Conversation, Engine, ServerProgram
 from socketlab.errors import EngineError, TraceError
 from socketlab.observe.words import printable
 from socketlab.run import checkout, leases, turns
+from socketlab.run.bundle import ROLE_LABEL, SOURCE_LABEL, Carried
 from socketlab.run.checkout import COMPOSE_YAML, ROOT
 from socketlab.run.docker_engine import connect, engine_errors
 from socketlab.run.interrupts import undisturbed
 from socketlab.run.source import digest
 
-ROLE_LABEL = "org.socketlab.role"  # on every image of ours
-SOURCE_LABEL = "org.socketlab.source"  # a digest of what it was made from, on those that we have built
 # Only containers that Compose made have this. The project's and the service's name do not tell them apart: an
 # image that Compose built hands these on to whatever is run from it, by whomever.
 MADE_BY_COMPOSE = "com.docker.compose.container-number"
@@ -93,6 +92,7 @@ class Lab:
         with engine_errors("reach the Docker engine"):
             self._docker = connect(address)
         try:
+            self._base = self._base_where_none_is_chosen()
             self.server_program = server_program or self._running_program() or ServerProgram.CONCURRENT
         except BaseException:
             self.close()
@@ -118,6 +118,7 @@ class Lab:
         # By name: COMPOSE_FILE, in the environment or in .env, may name somebody else's.
         override = ROOT / "compose.override.yaml"
         files = [COMPOSE_YAML, override] if override.exists() else [COMPOSE_YAML]
+        settings = checkout.SETTINGS if checkout.SETTINGS.exists() else os.devnull
         return [
             "docker",
             "compose",
@@ -125,6 +126,7 @@ class Lab:
             self.project,
             "--project-directory",
             str(ROOT),
+            *(["--env-file", str(settings)] if checkout.INSTALLED else []),
             *(f"--file={file}" for file in files),
             *arguments,
         ]
@@ -144,7 +146,7 @@ class Lab:
             # Programs come and go there, and each is asked when it matters. A look every 2 s would only take
             # a tenth of a processor from what is measured.
             needed["HEALTHCHECK_INTERVAL"] = "1h"
-        return inherited | self._chosen | needed | variables
+        return inherited | self._chosen | self._base | needed | variables
 
     def _run(self, *arguments: str, **variables: str) -> str:
         with undisturbed():
@@ -152,10 +154,13 @@ class Lab:
                 f"docker compose {arguments[0]}", self.compose("--progress", "quiet", *arguments), **variables
             )
 
-    def _output(self, name: str, command: Sequence[str], **variables: str) -> str:
+    def _output(
+        self, name: str, command: Sequence[str], output: IO[bytes] | None = None, /, **variables: str
+    ) -> str:
         done = subprocess.run(
             command,
-            capture_output=True,
+            stdout=output or subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             check=False,
             env=self.environment(**variables),
@@ -165,7 +170,7 @@ class Lab:
         if done.returncode:
             said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
             raise EngineError(f"{name} failed: {said}")
-        return done.stdout
+        return done.stdout or ""
 
     def build(self, **variables: str) -> None:
         """Build the images of the lab's hosts, as far as anything in them has changed.
@@ -184,25 +189,53 @@ class Lab:
                 command = ["docker", "build", "--quiet", "--label", f"{SOURCE_LABEL}={source}"]
                 command += ["--tag", image, "--file", str(Path(build["context"]) / build["dockerfile"])]
                 command += [f"--build-arg={name}={value}" for name, value in build.get("args", {}).items()]
-                self._output("docker build", [*command, build["context"]])
+                try:
+                    self._output("docker build", [*command, build["context"]])
+                except EngineError as error:
+                    base = base_of(build)
+                    if self._image(base):
+                        raise
+                    raise EngineError(
+                        f"cannot build {image}: expected the base image {base}, it is not here and cannot be "
+                        f"pulled: name another by {checkout.BASE}, in the environment or in "
+                        f"{checkout.SETTINGS}, or load a bundle: {hints.own('bundle load FILE')} "
+                        f"({last_line(str(error))})"
+                    ) from error
                 self._discard(replaced)
 
     def outdated(self, **variables: str) -> dict[str, tuple[str, Mapping[str, Any]]]:
         """Return the images that are to be built: the digest of the source, and what compose.yaml says of it.
 
-        Docker would find out as well, in a quarter of a second an image.
+        Docker would find out as well, in a quarter of a second an image. Where the base image is not here,
+        what was built on it stands.
         """
-        services = json.loads(self._run("config", "--format", "json", **variables))["services"]
         found = {}
-        for service in services.values():
-            if "build" not in service:  # a host that somebody added: an image that is there
-                continue
-            image, build = service["image"], service["build"]
-            source = digest(build, self._image(build.get("args", {}).get("BASE_IMAGE", "")).get("Id", ""))
-            labels = self._image(image).get("Config", {}).get("Labels") or {}
-            if labels.get(SOURCE_LABEL) != source:
+        for image, (source, build) in self.sources(**variables).items():
+            present = self._image(image)
+            labels = present.get("Config", {}).get("Labels") or {}
+            base = layers(self._image(base_of(build)))
+            if labels.get(SOURCE_LABEL) != source or layers(present)[: len(base)] != base:
                 found[image] = source, build
         return found
+
+    def sources(self, **variables: str) -> dict[str, tuple[str, Mapping[str, Any]]]:
+        """Return what each image is made from: the digest of the source, and what compose.yaml says of it."""
+        services = json.loads(self._run("config", "--format", "json", **variables))["services"]
+        return {
+            service["image"]: (digest(service["build"]), service["build"])
+            for service in services.values()
+            if "build" in service  # else it is a host that somebody added: an image that is there
+        }
+
+    def _base_where_none_is_chosen(self) -> dict[str, str]:
+        """Return the variable that names our own base image, for an installation that has no other.
+
+        In a checkout set-up sees to that.
+        """
+        if not checkout.INSTALLED or checkout.chosen_base():
+            return {}
+        ours = not self._image(checkout.REGISTRY_BASE) and self._image(checkout.OUR_BASE)
+        return {checkout.BASE: checkout.OUR_BASE} if ours else {}
 
     def _image(self, name: str) -> Mapping[str, Any]:
         """Return what the engine knows of an image; nothing: it does not have it."""
@@ -466,7 +499,7 @@ class Lab:
             except APIError as error:
                 said = error.explanation or "it is not running"
             except (DockerException, RequestException) as error:
-                raise EngineError(f"cannot ask the sidecar: {error}; see make doctor") from error
+                raise EngineError(f"cannot ask the sidecar: {error}; see {hints.doctor()}") from error
             else:
                 if code == 0:
                     return
@@ -650,8 +683,95 @@ class Lab:
 
     def name_image(self, role: str, name: str) -> None:
         """Give the image of a host's role another name, by which other projects use it."""
+        self._tag(checkout.image(role), name)
+
+    # --- bundles
+
+    def save_images(self, file: Path) -> list[str]:
+        """Write the images of all hosts, and the base image, into a file; return their names.
+
+        Raises:
+            EngineError: one cannot be built, or written; what is in the file is then of no use.
+        """
+        base = self._base_in_use()
+        if not self._image(base):  # BuildKit builds on an image without keeping it
+            self._output("docker pull", ["docker", "pull", "--quiet", base])
+        self.build(COMPOSE_PROFILES="*")
+        names = [*map(checkout.image, ROLES), base]
+        with file.open("wb") as output:
+            self._output("docker save", ["docker", "save", *names], output)
+        return names
+
+    def load_images(self, file: Path, carried: Mapping[str, Carried]) -> list[str]:
+        """Take the images of all hosts, and the base image, from a bundle.
+
+        Args:
+            file: the bundle.
+            carried: what is in it.
+
+        Returns:
+            what has changed beside the images, a sentence each.
+
+        Raises:
+            EngineError: they are for other machines, of another version or on another base; or the file is
+                damaged. Nothing has changed then.
+        """
+        base, notes = carried["base"].name, []
+        chosen = checkout.chosen_base()
+        if chosen not in {"", base}:
+            raise EngineError(
+                f"expected a bundle on the base image {chosen}, got one on {base}: remove {checkout.BASE} "
+                f"from the environment and from {checkout.SETTINGS}, or save one on {chosen}"
+            )
+        with engine_errors("ask the engine for which machines its images are"):
+            architecture = self._docker.version()["Arch"]
+        if others := {each.architecture for each in carried.values()} - {architecture}:
+            raise EngineError(f"expected images for {architecture}, got some for {', '.join(sorted(others))}")
+        made_from = self.sources(COMPOSE_PROFILES="*", BASE_IMAGE=base)
+        if any(made_from[checkout.image(role)][0] != carried[role].source for role in ROLES):
+            raise EngineError(
+                f"{file} carries the hosts of another version of Socket Lab: "
+                "save one with the version that is here"
+            )
+        before = {each.name: str(self._image(each.name).get("Id", "")) for each in carried.values()}
+        ours = {role: str(self._image(checkout.image(role)).get("Id", "")) for role in ROLES}
+        try:
+            self._output("docker load", ["docker", "load", "--quiet", "--input", str(file)])
+            for role in ROLES:
+                self._tag(carried[role].name, checkout.image(role))
+        except BaseException:
+            self._put_back(before)
+            raise
+        mine = set(map(checkout.image, ROLES))
+        self._put_back({name: was for name, was in before.items() if name not in {*mine, base}})
+        for was in ours.values():
+            self._discard(was)
+        if before[base] and before[base] != self._image(base).get("Id"):
+            notes.append(f"{base} was another image before; labs that are built on it will build anew.")
+        if self._base_in_use() != base:
+            checkout.choose_base(base)
+            notes.append(f"wrote {checkout.BASE}={base} into {checkout.SETTINGS}")
+        return notes
+
+    def _base_in_use(self) -> str:
+        """Return the name of the base image that images are built on now."""
+        return base_of(next(build for _source, build in self.sources().values()))
+
+    def _tag(self, image: str, name: str) -> None:
+        """Give an image a name."""
         with engine_errors(f"name the image {name}"):
-            self._docker.images.get(checkout.image(role)).tag(name)
+            self._docker.images.get(image).tag(name)
+
+    def _put_back(self, before: Mapping[str, str]) -> None:
+        """Have names mean the images again that they meant before; nothing: there was none."""
+        for name, was in before.items():
+            now = self._image(name).get("Id", "")
+            if was and now != was:
+                self._tag(was, name)
+                self._discard(now)
+            elif now and not was:
+                with suppress(APIError, NotFound):
+                    self._docker.images.remove(name)
 
     def remove_images(self) -> tuple[list[str], list[str]]:
         """Remove the images of the checkout's hosts.
@@ -675,8 +795,23 @@ class Lab:
         return removed, kept
 
 
+def base_of(build: Mapping[str, Any]) -> str:
+    """Return the name of the base image in what compose.yaml says of an image; nothing: it has none."""
+    return str(build.get("args", {}).get(checkout.BASE, ""))
+
+
+def layers(image: Mapping[str, Any]) -> list[str]:
+    """Return the digests of an image's layers, its base's first: every engine has the same of it."""
+    return list(image.get("RootFS", {}).get("Layers") or ())
+
+
+def last_line(text: str) -> str:
+    """Return the last line that has something in it."""
+    return next(filter(None, map(str.strip, reversed(text.splitlines()))), "")
+
+
 def is_ours(container: Container) -> bool:
-    """Tell whether Compose has made a container from this checkout's compose.yaml."""
+    """Tell whether Compose has made a container from our compose.yaml."""
     files = container.labels.get(FILES_LABEL, "").split(",")
     return any(Path(file).resolve() == COMPOSE_YAML for file in files)
 

@@ -21,6 +21,7 @@ from itertools import count
 from socket import AF_INET, SOCK_DGRAM, SOCK_STREAM
 from typing import Any, cast
 
+from socketlab import hints
 from socketlab.errors import EngineError
 from socketlab.observe import sockets
 
@@ -290,7 +291,7 @@ class Host:
                 with self._lock:
                     future = self._waiting.pop(said["id"])
             except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-                over = f"the host {self.name} says what nobody asked for: {line[:80]!r}; see make doctor"
+                over = f"the host {self.name} says what nobody asked for: {line[:80]!r}; see {hints.doctor()}"
                 break
             if error is not None:
                 future.set_exception(error)
@@ -310,7 +311,7 @@ class Host:
         """Return what is to be said of a host that has ended, with its own last words."""
         self._complaints.seek(0)
         said = self._complaints.read().decode(errors="replace").strip().splitlines()
-        return f"the host {self.name} has ended{': ' + said[-1] if said else ''}; see make doctor"
+        return f"the host {self.name} has ended{': ' + said[-1] if said else ''}; see {hints.doctor()}"
 
     def _with_sockets(self, value: Any) -> Any:
         """Return a result with bytes and sockets where they were, and lists as tuples."""

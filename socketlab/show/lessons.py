@@ -17,7 +17,7 @@ def of(result: Result) -> tuple[str, str]:
     if result.exit_code:
         return (
             "a measurement that broke shows nothing, not even a loss",
-            f"the same again; if it breaks again: make doctor, {hints.command('logs')}",
+            f"the same again; if it breaks again: {hints.doctor()}, {hints.command('logs')}",
         )
     return _of_udp(result) if isinstance(result, UdpResult) else _of_tcp(result)
 

@@ -1,9 +1,14 @@
-"""The name of a checkout's lab, and what `.env` has of it."""
+"""The name of a lab, what `.env` has of it, and what is where for an installation."""
 
+import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from setup import bootstrap
 from socketlab.run import checkout, dotenv
 
 
@@ -70,3 +75,69 @@ def test_a_server_that_somebody_has_chosen_stays(tmp_path: Path) -> None:
     checkout.remember_server("tcp_server", here)
     checkout.remember_server("", here)
     assert (here / ".env").read_text(encoding="utf-8") == mine
+
+
+def test_base_images_have_one_name_in_set_up_compose_and_the_program() -> None:
+    assert f"debian:{bootstrap.SUITE}-slim" == checkout.REGISTRY_BASE
+    assert f"socketlab/base:{bootstrap.SUITE}" == checkout.OUR_BASE
+    compose = checkout.COMPOSE_YAML.read_text(encoding="utf-8")
+    assert f"BASE_IMAGE: ${{BASE_IMAGE:-{checkout.REGISTRY_BASE}}}" in compose
+
+
+# --- installations
+
+WHERE = """
+import json, sys
+from socketlab import hints
+from socketlab.run import checkout
+checkout.remember_server("udp_server")
+print(json.dumps([str(checkout.ROOT), checkout.project(), str(checkout.SETTINGS), str(checkout.OUTPUT),
+                  checkout.KIND, hints.doctor()]))
+"""
+
+
+def where(site: Path, current: Path, *, config: str) -> list[str]:
+    """Return what a copy of the package in a folder finds out about itself."""
+    carried = site / "socketlab" / "hosts"
+    if not site.exists():
+        site.mkdir(parents=True)
+        shutil.copytree(checkout.PACKAGE, site / "socketlab")
+        carried.mkdir()
+        (carried / "compose.yaml").touch()
+    current.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", WHERE], cwd=current, capture_output=True, text=True,
+        timeout=30, check=True,
+        env={"PYTHONPATH": str(site), "HOME": "/home/of/mine", "XDG_CONFIG_HOME": config},
+    )  # fmt: skip
+    assert not list(site.rglob(".env"))
+    found: list[str] = json.loads(done.stdout)
+    return found
+
+
+def test_an_installation_keeps_to_the_users_folders(tmp_path: Path) -> None:
+    site, current = tmp_path / "site-packages", tmp_path / "empty"
+    root, name, settings, output, kind, doctor = where(site, current, config="/config")
+    assert root == str(site / "socketlab" / "hosts")
+    assert name == checkout.own_name(Path(root))
+    assert (settings, output) == ("/config/socketlab/settings.env", str(current))
+    assert (kind, doctor) == ("installation", "docker info")
+    # Not a path from the root: it does not count.
+    assert where(site, current, config="here")[2] == "/home/of/mine/.config/socketlab/settings.env"
+
+
+def test_two_installations_have_labs_of_their_own(tmp_path: Path) -> None:
+    names = {where(tmp_path / each, tmp_path / "empty", config="")[1] for each in ("a", "b")}
+    assert len(names) == 2
+
+
+def test_a_base_image_is_chosen_by_the_environment_then_by_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BASE_IMAGE", raising=False)
+    settings = tmp_path / "config" / "socketlab" / "settings.env"
+    assert checkout.chosen_base(settings) == ""
+    checkout.choose_base("mine:1", settings)
+    assert checkout.chosen_base(settings) == "mine:1"
+    monkeypatch.setenv("BASE_IMAGE", "other:2")
+    assert checkout.chosen_base(settings) == "other:2"

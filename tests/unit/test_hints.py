@@ -108,8 +108,8 @@ def test_hints_are_found_and_only_known_ones_are_put_together() -> None:
         for _where, call in calls()
         if call.args and not isinstance(call.args[0], ast.Constant)
     }
-    # Of options: a wish's own name. Of commands: the protocols of a server; the two experiments.
-    assert put_together == {"name", "f'client-{protocol}'"}
+    # Of options: a wish's own name. Of commands: the protocols of a server; the two experiments; a file.
+    assert put_together == {"name", "f'client-{protocol}'", "f'bundle load {shlex.quote(file.name)}'"}
 
 
 @pytest.mark.parametrize(("target", "options"), COMMANDS)

@@ -12,12 +12,12 @@ from socketlab.run.source import digest
 def context(tmp_path: Path) -> Path:
     (tmp_path / "server").mkdir()
     (tmp_path / "server" / "server.py").write_text("print('hello')\n")
-    (tmp_path / "server" / "lab").symlink_to("../lab")
+    (tmp_path / "server" / "link").symlink_to("../lab")
     return tmp_path
 
 
-def made_from(context: Path, base: str = "sha256:1", **build: object) -> str:
-    return digest({"context": str(context), "dockerfile": "server/Dockerfile"} | build, base)
+def made_from(context: Path, **build: object) -> str:
+    return digest({"context": str(context), "dockerfile": "server/Dockerfile"} | build)
 
 
 def renamed(context: Path) -> None:
@@ -25,8 +25,8 @@ def renamed(context: Path) -> None:
 
 
 def led_elsewhere(context: Path) -> None:
-    (context / "server" / "lab").unlink()
-    (context / "server" / "lab").symlink_to("../other")
+    (context / "server" / "link").unlink()
+    (context / "server" / "link").symlink_to("../other")
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,20 @@ def test_a_change_of_a_file_changes_it(context: Path, change: Callable[[Path], o
     assert made_from(context) != before
 
 
-def test_base_arguments_and_dockerfile_change_it(context: Path) -> None:
+def test_arguments_and_dockerfile_change_it(context: Path) -> None:
     others = [
-        made_from(context, base="sha256:2"),
         made_from(context, args={"BASE_IMAGE": "other"}),
         made_from(context, dockerfile="client/Dockerfile"),
     ]
-    assert len({made_from(context), *others}) == 4
+    assert len({made_from(context), *others}) == 3
+
+
+def test_what_differs_between_a_checkout_and_an_installation_does_not(context: Path) -> None:
+    installed = made_from(context)
+    (context / "server" / "lab").symlink_to("../lab")
+    (context / "server").chmod(0o700)
+    (context / "server" / "server.py").chmod(0o600)  # a stricter umask
+    assert made_from(context) == installed
 
 
 def test_when_files_were_written_and_what_python_compiles_do_not(context: Path) -> None:
