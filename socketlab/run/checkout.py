@@ -6,7 +6,8 @@ of them on one engine are two labs, with projects, images and locks of their own
 A checkout's lab has the name that Compose gives it: `COMPOSE_PROJECT_NAME` in the checkout's `.env`, else the
 folder's name. `make up` writes a name into `.env` that no other folder gets, so `docker compose` and
 `socketlab` mean the same lab. An installation's lab is named after its place; nothing is ever written there:
-its settings are in a folder of the user's, and captures and results go to the current folder.
+its
+settings are in a folder of the user's, and captures and results go to the current folder.
 """
 
 import hashlib
@@ -55,7 +56,7 @@ def project(folder: Path = ROOT) -> str:
     Source: Compose's documentation, "Specify a project name"; the folder's name is normalised as there.
     """
     if folder == CARRIED:
-        return own_name(folder)
+        return dotenv.read(SETTINGS, NAME) or own_name(folder)
     chosen = dotenv.read(folder / ".env", NAME)
     return chosen or re.sub(r"[^-_a-z0-9]", "", folder.name.lower()).lstrip("-_")
 
