@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from contextlib import ExitStack, closing
+from typing import Any
 
 import docker
 import pexpect
@@ -226,8 +227,39 @@ def test_images_are_built_when_something_has_changed_and_not_again(
 ) -> None:
     own_lab.build(COMPOSE_PROFILES="*")
     assert own_lab.outdated(COMPOSE_PROFILES="*") == {}
-    monkeypatch.setattr("socketlab.run.lab.digest", lambda _build, base: f"of another source, on {base}")
+    monkeypatch.setattr("socketlab.run.lab.digest", lambda _build: "of another source")
     assert sorted(own_lab.outdated(COMPOSE_PROFILES="*")) == sorted(map(checkout.image, ROLES))
+
+
+def test_images_are_built_anew_on_another_base_and_stand_where_there_is_none(
+    own_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_lab.build(COMPOSE_PROFILES="*")
+    name, image = checkout.chosen_base() or checkout.REGISTRY_BASE, own_lab._image
+    bases: dict[str, Any] = {}
+    monkeypatch.setattr(own_lab, "_image", lambda asked: bases if asked == name else image(asked))
+    assert own_lab.outdated(COMPOSE_PROFILES="*") == {}
+    bases |= {"RootFS": {"Layers": ["sha256:another"]}}
+    assert sorted(own_lab.outdated(COMPOSE_PROFILES="*")) == sorted(map(checkout.image, ROLES))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "here", "base"),
+    [
+        pytest.param("", {checkout.OUR_BASE}, {"BASE_IMAGE": checkout.OUR_BASE}, id="ours-alone"),
+        pytest.param("", {checkout.OUR_BASE, checkout.REGISTRY_BASE}, {}, id="both"),
+        pytest.param("", set(), {}, id="none"),
+        pytest.param("mine:1", {checkout.OUR_BASE}, {}, id="chosen"),
+    ],
+)
+def test_an_installation_takes_our_base_image_where_it_has_no_other(
+    own_lab: Lab, monkeypatch: pytest.MonkeyPatch, chosen: str, here: set[str], base: dict[str, str]
+) -> None:
+    monkeypatch.setattr(checkout, "chosen_base", lambda: chosen)
+    monkeypatch.setattr(own_lab, "_image", lambda name: {"Id": name} if name in here else {})
+    assert own_lab._base_where_none_is_chosen() == {}  # in a checkout that is up to set-up
+    monkeypatch.setattr(checkout, "INSTALLED", True)
+    assert own_lab._base_where_none_is_chosen() == base
 
 
 def test_down_leaves_nothing(own_lab: Lab, engine: docker.DockerClient) -> None:
