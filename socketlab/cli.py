@@ -155,7 +155,9 @@ def netem_image() -> None:
     with closing(Lab()) as lab:
         lab.build(COMPOSE_PROFILES="impaired")
         lab.name_image("netem", NETEM_IMAGE)
-    typer.echo(f'{NETEM_IMAGE} is there: docs/netem.md, "Your own services", says how to use it.')
+    page = 'docs/netem.md, "Your own services",'
+    about = f"`docker run --rm {NETEM_IMAGE} --help`" if checkout.INSTALLED else page
+    typer.echo(f"{NETEM_IMAGE} is there: {about} says how to use it.")
 
 
 @app.command()

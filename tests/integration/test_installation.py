@@ -19,7 +19,7 @@ import pytest
 from socketlab.run import checkout, leases
 from socketlab.run.checkout import ROOT
 from socketlab.run.lab import ROLES
-from socketlab.run.source import digest
+from socketlab.run.source import digest, is_ignored
 
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "compose.yaml", "services", "socketlab")
 Run = Callable[..., str]
@@ -83,12 +83,16 @@ def test_the_sdist_makes_the_wheel_that_the_checkout_makes(
     assert sdist.name.removesuffix(".tar.gz") == wheel.name.removesuffix("-py3-none-any.whl")
 
 
-def test_the_wheel_brings_no_package_of_a_common_name_and_needs_two(wheel: Path) -> None:
+def test_the_wheel_has_the_hosts_sources_no_common_names_and_needs_two_packages(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        names = {name.partition("/")[0] for name in archive.namelist()}
+        names = set(archive.namelist())
         (about,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
         needed = message_from_bytes(archive.read(about)).get_all("Requires-Dist", [])
-    assert {name for name in names if not name.endswith(".dist-info")} == {"socketlab", "netem_impairment"}
+    packages = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
+    assert packages == {"socketlab", "netem_impairment"}
+    carried = {name.removeprefix("socketlab/hosts/") for name in names if name.startswith("socketlab/hosts/")}
+    sources = (path for path in (ROOT / "services").rglob("*") if path.is_file() and not is_ignored(path))
+    assert carried == {"compose.yaml", *(str(path.relative_to(ROOT)) for path in sources)}
     base = [each for each in needed if "extra ==" not in each]
     assert sorted(re.split(r"[^a-z]", each)[0] for each in base) == ["docker", "typer"]
 
