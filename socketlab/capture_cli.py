@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from netem_impairment import Directions, parse, seeded
 
-from socketlab import hints
+from socketlab import extras, hints
 from socketlab.describe.scenario import Protocol
 from socketlab.describe.wishes import milliseconds, one_of, percent, seed_number
 from socketlab.errors import ScenarioError
@@ -66,6 +66,7 @@ def capture(
         raise ScenarioError(
             f"loss and delay: expected {hints.option('both', 1)} beside them, for one end alone shows no loss"
         )
+    extras.expect("lecture", "scapy")  # before a folder is made for what it cannot write
     target = place(file, both=impairment is not None)
     with made(project, engine, seed) as stage, waiting("talking, and capturing ..."):
         recorded = recording.record(stage, protocols, impairment)
