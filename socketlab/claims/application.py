@@ -150,7 +150,7 @@ def separate_processes_on_separate_hosts(stage: Stage, note: Notebook) -> None:
         ends = [(row.local, row.peer) for row in tcp_client.sockets("tcp").values()]
         arrived = [(row.peer, row.local) for row in server.sockets("tcp") if row.state == "ESTABLISHED"]
         note.check(
-            "each of the two kernels has one end of their connection",
+            "each of the two hosts has one end of their connection",
             len(ends) == 1 and ends[0] in arrived and ends[0][1] == named((server.address, PORT)),
             {"/proc/net/tcp at the client: local, peer": ends, "and at the server: peer, local": arrived},
         )

@@ -156,8 +156,8 @@ def name_and_port(stage: Stage, note: Notebook) -> None:
     )
     note.answer(
         f"over TCP {len(resets)} segment with RST, over UDP {len(complaints)} ICMP message (port "
-        "unreachable), both from the server's operating system, and not from a program. The name alone is no "
-        f"address: {told_error(refused[0]) if refused else 'no error'}"
+        "unreachable), both from the server's operating system, and not from a program. The name gives the "
+        f"host's address, but no port: {told_error(refused[0]) if refused else 'no error'}"
     )
 
 

@@ -89,6 +89,7 @@ class Lab:
         self.project = project or checkout.project()
         self._chosen = {"DOCKER_HOST": address} if address else {}
         self._experimenting: Mapping[str, str] = {}
+        self._replaced: set[str] = set()  # images of before; hosts may use them until Compose makes them anew
         with engine_errors("reach the Docker engine"):
             self._docker = connect(address)
         try:
@@ -150,9 +151,11 @@ class Lab:
 
     def _run(self, *arguments: str, **variables: str) -> str:
         with undisturbed():
-            return self._output(
+            output = self._output(
                 f"docker compose {arguments[0]}", self.compose("--progress", "quiet", *arguments), **variables
             )
+            self._discard_replaced()
+        return output
 
     def _output(
         self, name: str, command: Sequence[str], output: IO[bytes] | None = None, /, **variables: str
@@ -201,7 +204,8 @@ class Lab:
                         f"{checkout.SETTINGS}, or load a bundle: {hints.own('bundle load FILE')} "
                         f"({last_line(str(error))})"
                     ) from error
-                self._discard(replaced)
+                self._replaced.add(replaced)
+            self._discard_replaced()
 
     def outdated(self, **variables: str) -> dict[str, tuple[str, Mapping[str, Any]]]:
         """Return the images that are to be built: the digest of the source, and what compose.yaml says of it.
@@ -245,11 +249,21 @@ class Lab:
             except (ImageNotFound, NullResource):
                 return {}
 
-    def _discard(self, image: str) -> None:
-        """Remove an image of ours that has been replaced, unless it has another name or a container."""
-        if image and not self._image(image).get("RepoTags"):
-            with suppress(APIError, NotFound):
+    def _discard_replaced(self) -> None:
+        """Remove the images that builds have replaced, as far as no host uses them any more."""
+        self._replaced = {image for image in self._replaced if not self._discard(image)}
+
+    def _discard(self, image: str) -> bool:
+        """Remove an image of ours that has been replaced, unless it has another name; False: one uses it."""
+        found = self._image(image) if image else {}
+        if found and not found.get("RepoTags"):
+            try:
                 self._docker.images.remove(image)
+            except NotFound:
+                return True
+            except APIError:
+                return False
+        return True
 
     def _expect_ours(self) -> None:
         """Check that Compose has made everything in this project from this checkout.
@@ -515,7 +529,10 @@ class Lab:
                 complaints = [line for _time, _host, line in self.log("netem") if line.startswith("netem: ")]
                 with engine_errors("remove the sidecar"):
                     sidecar.remove(force=True)
-                raise EngineError(f"the sidecar does not work: {complaints[-1][7:] if complaints else said}")
+                reason = complaints[-1].removeprefix("netem: ") if complaints else said
+                # The sidecar speaks of its own settings, its reader of this program's.
+                reason = re.sub(r"NETEM_ENGINE=(\w+)", lambda found: hints.option("engine", found[1]), reason)
+                raise EngineError(f"the sidecar does not work: {reason}")
             time.sleep(POLL_S)
 
     def _restart_sidecar(self) -> None:

@@ -61,7 +61,12 @@ def _of_tcp(result: TcpResult) -> Sequence[tuple[str, str]]:
     connection, count = result.connection, result.experiment.stream.count
     answered = connection.count(Fate.ANSWERED)
     if connection.completion is None:
-        return [(PRICE, f"{answered:,} of {count:,}: TCP has given up, and the program gets an error")]
+        return [
+            (
+                PRICE,
+                f"{answered:,} of {count:,}: the client's program has given up; its system was still trying",
+            )
+        ]
     again = (connection.retransmitted_by_client or 0) + (connection.retransmitted_by_server or 0)
     price = [f"{_counted(again, 'segment')} sent again"]
     if connection.waiting:

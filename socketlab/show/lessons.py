@@ -77,7 +77,7 @@ def _of_udp_in_order(result: UdpResult) -> tuple[str, str]:
             f"{hints.command('lossy-udp', loss=0, reorder=50, delay=5)}: why at the client alone?",
         )
     return (
-        "an unimpaired network hides what UDP is: nothing promises that this happens again",
+        "a network that loses nothing hides what UDP is: nothing promises that this happens again",
         hints.command("lossy-udp", loss=10),
     )
 
@@ -87,7 +87,7 @@ def _of_tcp(result: TcpResult) -> tuple[str, str]:
     again = (connection.retransmitted_by_client or 0) + (connection.retransmitted_by_server or 0)
     if connection.completion is None:
         return (
-            "TCP repairs what a network loses, not a network that loses all: in the end it gives up",
+            "TCP repairs what a network loses, but each try waits longer: no program waits for ever",
             f"{hints.command('lossy-tcp', loss=50)}, then {hints.option('loss', 30)}: how much longer is it?",
         )
     if connection.waiting and again:

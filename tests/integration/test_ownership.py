@@ -137,6 +137,14 @@ def test_an_image_that_is_replaced_goes_unless_it_has_another_name(
     assert second not in {"", first}
     with pytest.raises(ImageNotFound):
         engine.images.get(first)
+    here.socketlab("up")  # in use
+    source.write_text(f"{original}# while it runs\n", encoding="utf-8")
+    here.socketlab("up")
+    assert here.image("server") != second
+    with pytest.raises(ImageNotFound):
+        engine.images.get(second)
+    here.socketlab("down")
+    second = built("another again")
     engine.images.get(second).tag(f"{here.name}/kept")
     try:
         assert built("a third") not in {"", second}

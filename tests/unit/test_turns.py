@@ -100,7 +100,7 @@ class Images(Lab):
     """An image, to be built until it is. That takes until somebody else wants to build it, too."""
 
     def __init__(self, lock: Path) -> None:
-        self.lock, self.built = lock, 0
+        self.lock, self.built, self._replaced = lock, 0, set()
 
     def outdated(self, **_variables: str) -> dict[str, Any]:
         """Return one image, or none."""
