@@ -8,6 +8,7 @@ from socketlab.describe.scenario import Protocol, ServerProgram
 from socketlab.errors import TraceError
 from socketlab.observe import evidence, trace
 from socketlab.observe.recording import Recording
+from socketlab.observe.sockets import Row
 from socketlab.observe.trace import Event
 from socketlab.run.stage import JSON, Stage
 
@@ -56,6 +57,20 @@ def record(stage: Stage, protocols: Sequence[Protocol], impairment: str | None) 
         )
 
 
+def still_open(client: Sequence[Row], server: Sequence[Row]) -> list[Row]:
+    """Return the ends of connections at both hosts from which packets may come yet.
+
+    A reset that is lost is not sent again: then the server's end stays open, and has nothing to say any more.
+    """
+    ends = {row.local for row in client}
+    abandoned = [
+        row for row in server if row.state == "ESTABLISHED" and row.peer not in ends and not row.unsent
+    ]
+    return [
+        row for row in [*client, *server] if row.state not in {"LISTEN", "TIME-WAIT"} and row not in abandoned
+    ]
+
+
 def wait_until_quiet(stage: Stage, *, impaired: bool) -> None:
     """Wait until the systems have ended all connections, and nothing is on its way any more.
 
@@ -64,12 +79,7 @@ def wait_until_quiet(stage: Stage, *, impaired: bool) -> None:
     """
     give_up = time.monotonic() + QUIET_WITHIN_S
     while True:
-        open_still = [
-            row
-            for host in (stage.client, stage.server)
-            for row in host.sockets("tcp")
-            if row.state not in {"LISTEN", "TIME-WAIT"}
-        ]
+        open_still = still_open(stage.client.sockets("tcp"), stage.server.sockets("tcp"))
         waiting = 0
         if impaired:
             said = evidence.sidecar(stage.in_network(*stage.netem, "stats", "--json"))
@@ -79,8 +89,9 @@ def wait_until_quiet(stage: Stage, *, impaired: bool) -> None:
         if not open_still and not waiting:
             return
         if time.monotonic() > give_up:
+            ends = ", ".join(f"{row.local} -> {row.peer} {row.state}" for row in open_still) or "none"
             raise TraceError(
-                f"the network is not quiet after {QUIET_WITHIN_S:g} s: {len(open_still)} connections are "
-                f"still open, {waiting} packets on their way"
+                f"expected the network to be quiet within {QUIET_WITHIN_S:g} s: {waiting} packets are on "
+                f"their way; ends of connections still open: {ends}"
             )
         time.sleep(POLL_S)
