@@ -55,12 +55,13 @@ def test_everything_doubled_is_seen_twice_at_each_end(experiments: Command) -> N
 
 
 def test_reordered_ones_are_those_overtaken(experiments: Command) -> None:
-    # Each fourth goes ahead: 10 ms between two, so it overtakes the three before it, on a busy machine too.
+    # Each fourth goes ahead: 10 ms between two, so it overtakes the three before it, also where a program has
+    # no processor for three quarters of a second.
     [result], _text = experiments(
-        "lossy-udp", "--netem", "delay 145ms reorder 100% gap 4", "--direction", "ingress", "--count", "40"
+        "lossy-udp", "--netem", "delay 800ms reorder 100% gap 4", "--direction", "ingress", "--count", "40"
     )
     messages = result["story"]["messages"]
     assert share(result, "sent ahead", "going")["happened"] == 10
-    ahead = [m["number"] for m in messages if m["arrivals"][0] - m["sent"] < 100_000_000]
+    ahead = [m["number"] for m in messages if m["arrivals"][0] - m["sent"] < 700_000_000]
     assert ahead == list(range(4, 41, 4))
     assert [m["number"] for m in messages if m["late_going"]] == [n for n in range(1, 40) if n % 4]
