@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 SETUP := $(PYTHON) -m setup
-# What the program suggests, it suggests as make commands then (socketlab/hints.py).
+# Its hints are then commands of make (socketlab/hints.py).
 RUN := SOCKETLAB_STARTED_BY=make .venv/bin/socketlab
 STAGES := .venv/bin/python -m tests.stages
 MADE := build socketlab.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis # not what is for keeping

@@ -48,7 +48,7 @@ class Sidecar:
 
     def __init__(self, wished: Impairment, journal: Journal) -> None:
         self._engine: Engine | None = None
-        self._reason = "it has not begun"  # why it is this engine, or why there is none
+        self._reason = "it has not started"  # why this engine was chosen, or why there is none
         self._interface = ""
         self.impairment: Impairment | None = wished  # what is to be done; None: cleared
         self._wished = wished
