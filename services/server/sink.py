@@ -10,13 +10,14 @@ from socket import AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 from threading import Thread
 
 from lab.failures import Failure, explain, run
-from lab.journal import Address, Journal
+from lab.journal import Address
+from lab.journaled import JournaledSocket
 from lab.lecture import serve_until_stopped
 
 PIECE = 65_536
 
 
-def drain(connection_socket: socket, client_address: Address, journal: Journal) -> None:
+def drain(connection_socket: socket, client_address: Address) -> None:
     """Read until the client closes, or is gone."""
     room = bytearray(PIECE)
     drained, why = 0, "the client has closed"
@@ -26,11 +27,14 @@ def drain(connection_socket: socket, client_address: Address, journal: Journal) 
                 drained += size
         except OSError as error:  # who breaks off a measurement resets the connection: no end of the world
             why = explain(error, "receive")
-        journal.event("close", connection_socket, peer=client_address, note=f"{drained} bytes; {why}")
+        JournaledSocket.journal.event(
+            "close", connection_socket, peer=client_address, note=f"{drained} bytes; {why}"
+        )
 
 
-def serve(host: str, port: int, journal: Journal) -> None:
+def serve(host: str, port: int) -> None:
     """Read from all clients at once, for ever."""
+    journal = JournaledSocket.journal
     with socket(AF_INET, SOCK_STREAM) as welcoming_socket:
         # Start again at once after a stop, though old connections of this port are still in TIME_WAIT.
         welcoming_socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
@@ -43,7 +47,7 @@ def serve(host: str, port: int, journal: Journal) -> None:
         while True:
             connection_socket, client_address = welcoming_socket.accept()
             journal.event("accept", connection_socket, peer=client_address, note="a new connection socket")
-            Thread(target=drain, args=(connection_socket, client_address, journal), daemon=True).start()
+            Thread(target=drain, args=(connection_socket, client_address), daemon=True).start()
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ equal. `RECORD_JOURNALS=1 pytest tests/socket/test_journals.py` writes these fil
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.socket.conftest import Start
 from tests.socket.programs import (
     DEADLINE_S,
     LOCALHOST,
+    PROGRAMS,
     TCP,
     UDP,
     Ended,
@@ -299,3 +301,32 @@ def test_program_writes_what_it_always_wrote(start: Start, name: str, log: str) 
     if os.environ.get("RECORD_JOURNALS"):
         kept.write_text(written, encoding="utf-8")
     assert written == kept.read_text(encoding="utf-8")
+
+
+PLAIN = """
+import runpy, socket, sys
+sys.path.insert(0, {folder!r})
+import lab.journaled
+lab.journaled.socket = socket.socket
+lab.journaled.gethostbyname = socket.gethostbyname
+sys.argv[0] = {program!r}
+runpy.run_path({program!r}, run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("protocol", [UDP, TCP])
+def test_program_with_the_standard_socket_does_the_same_without_a_journal(
+    start: Start, protocol: str
+) -> None:
+    def plain(program: str, *arguments: object, stdin: bytes = b"") -> Program:
+        file = PROGRAMS[program]
+        code = PLAIN.format(folder=str(file.parent), program=str(file))
+        return start([sys.executable, "-S", "-c", code, *map(str, arguments)], stdin=stdin)
+
+    server = plain(f"{protocol}_server", "--host", LOCALHOST, "--port", 0)
+    port = port_of_process(server.pid, protocol)
+    client = plain(f"{protocol}_client", LOCALHOST, port, stdin="hello\nnaïve straße\n".encode())
+    assert client.finish() == (0, "HELLO\nNAÏVE STRASSE\n".encode(), b"")
+    ended = server.stop()
+    assert (ended.code, ended.stderr) == (0, b"")
+    assert [line.split()[1:] for line in ended.stdout.splitlines()] == [[b"stop"]]

@@ -115,9 +115,9 @@ def test_server_ends_well_from_the_moment_it_says_that_it_is_ready(start: Start,
     code = f"""
 import signal, sys
 sys.path.insert(0, {str(PROGRAMS[program].parent)!r})
-import lab.lecture
+import lab.journal, lab.lecture
 import {program} as program
-class Journal(program.Journal):
+class Journal(lab.journal.Journal):
     def event(self, event, *arguments, **more):
         super().event(event, *arguments, **more)
         if event == {"bind" if program == "udp_server" else "listen"!r}:
@@ -141,9 +141,9 @@ class Socket(socket.socket):
         if not self.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             raise OSError(errno.EINVAL, "Invalid argument")
         return super().getsockname()
+socket.socket = Socket
 sys.path.insert(0, {str(PROGRAMS[program].parent)!r})
 import {program} as program
-socket.socket = Socket  # of connections: accept() makes them in the module itself
 program.run(program.main)
 """
     argv = [sys.executable, "-S", "-c", code, "--host", LOCALHOST, "--port", "0"]

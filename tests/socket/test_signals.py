@@ -40,10 +40,10 @@ def late(call, *arguments):
     return functools.partial(next, itertools.islice(itertools.starmap(call, signalled), 1))
 
 def late_method(name, *arguments):
+    # A property: a journaled socket, too, finds it when it makes the real call.
     class Socket(socket.socket):
-        def __init__(self, *those, **more):
-            super().__init__(*those, **more)
-            setattr(self, name, late(getattr(self, name), *arguments))
+        pass
+    setattr(Socket, name, property(lambda self: late(getattr(super(Socket, self), name), *arguments)))
     socket.socket = Socket
 """
 

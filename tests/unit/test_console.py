@@ -22,9 +22,8 @@ MakeConsole = Callable[..., Console]
 def make_console(text: bytes, *, once: bool = False, log_format: str = "text") -> Console:
     """Return a console with this text for its keyboard."""
     sys.stdin = io.TextIOWrapper(io.BytesIO(text))
-    return Console(
-        "a_client", argparse.Namespace(once=once, quiet=True, log_format=log_format), longest=LONGEST
-    )
+    options = argparse.Namespace(host="server", port=12_000, timeout=1, once=once, log_format=log_format)
+    return Console("a_client", options, longest=LONGEST)
 
 
 @pytest.fixture(autouse=True)

@@ -2,19 +2,20 @@
 
 import errno
 import itertools
+import sys
 from collections import deque
 from collections.abc import Sequence
-from socket import create_server, socket
+from socket import create_server
 from typing import cast
 
 import pytest
 import tcp_client
+from console import LONGEST_ANSWER, only_line
 from hypothesis import given
 from hypothesis import strategies as st
 from lab.failures import Failure
-from lab.journal import Journal
+from lab.journaled import socket
 
-SERVER = ("192.0.2.1", 12000)
 answers = st.binary(max_size=80).map(lambda data: data.replace(b"\n", b""))
 cuts = st.lists(st.integers(0, 90), max_size=8)
 
@@ -35,17 +36,16 @@ class FakeSocket:
         return self.pieces.popleft() if self.pieces else b""
 
 
-def ask(stream: bytes, places: list[int]) -> bytes | None:
-    """Ask for "x" where the server answers with this stream, cut at these places."""
+def ask(stream: bytes, places: list[int]) -> bytes:
+    """Ask for "x" where the server answers with this stream, cut at these places; return the line shown."""
     edges = [0, *sorted(min(place, len(stream)) for place in places), len(stream)]
     connection = FakeSocket([stream[a:b] for a, b in itertools.pairwise(edges) if a < b])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tcp_client, "closed_by_server", lambda _socket: False)  # it looks at a real socket
-        # A quiet journal looks at no socket.
-        journal = Journal(as_json=False, quiet=True)
-        answer = tcp_client.ask(cast("socket", connection), SERVER, b"x", journal)
+        patch.setattr(tcp_client, "select", lambda *_: ([], [], []))  # it looks at a real socket
+        answer = tcp_client.ask(cast("socket", connection), b"x", "server, port 12000")
     assert connection.sent == b"x\n"
-    return answer
+    assert (answer == b"") == (stream == b"")  # nothing: closed before anything came
+    return only_line(answer)
 
 
 @given(answers, cuts)
@@ -55,8 +55,7 @@ def test_answer_ends_at_the_newline_however_it_is_cut(answer: bytes, places: lis
 
 @given(answers, cuts)
 def test_answer_without_newline_ends_with_the_connection(answer: bytes, places: list[int]) -> None:
-    # None: closed before anything came.
-    assert ask(answer, places) == (answer or None)
+    assert ask(answer, places) == answer
 
 
 @given(answers, st.binary(min_size=1, max_size=20))
@@ -66,7 +65,7 @@ def test_more_than_a_line_in_one_piece_is_no_answer(answer: bytes, more: bytes) 
 
 
 def test_answer_that_never_ends_is_given_up() -> None:
-    endless = b"A" * (tcp_client.LONGEST_ANSWER + 2)
+    endless = b"A" * (LONGEST_ANSWER + 2)
     with pytest.raises(Failure, match="more than one line"):
         ask(endless, list(range(0, len(endless), 4096)))
 
@@ -84,7 +83,8 @@ def test_connection_that_is_reset_at_once_is_no_connection(monkeypatch: pytest.M
     monkeypatch.setattr(tcp_client, "socket", Reset)
     with create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
+        monkeypatch.setattr(sys, "argv", ["tcp_client.py", "127.0.0.1", str(port), "--quiet"])
         with pytest.raises(
             Failure, match=f"cannot connect to 127.0.0.1, port {port}: Transport endpoint is not connected"
         ):
-            tcp_client.connect("127.0.0.1", port, 10, Journal(as_json=False, quiet=True))
+            tcp_client.main()

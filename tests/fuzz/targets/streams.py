@@ -14,6 +14,7 @@ import console as terminal
 import tcp_client
 from lab.failures import Failure
 from lab.journal import Journal, number_of, preview
+from lab.journaled import JournaledSocket
 from numbered import MOST, SMALLEST, message
 from readiness import READ, WRITE
 from uppercase import MAX_DATAGRAM, TOO_LARGE, UpperStream, answer_to_datagram, upper
@@ -124,7 +125,8 @@ def keyboard(data: bytes) -> None:
     longest, once, as_json = draws.number(1, 40), bool(draws.number(0, 1)), bool(draws.number(0, 1))
     typed = draws.rest()
     complaints: list[str] = []
-    options = Namespace(once=once, log_format="json" if as_json else "text", quiet=True)
+    log_format = "json" if as_json else "text"
+    options = Namespace(host="server", port=12_000, timeout=1.0, once=once, log_format=log_format)
     with (
         replaced(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed))),
         replaced(terminal, "complain", complaints.append),
@@ -176,10 +178,11 @@ def answers(data: bytes) -> None:
     question = b"a line"
     with replaced(tcp_client, "select", lambda *_: ([sock] if early else [], [], [])):
         try:
-            answer = tcp_client.ask(cast("socket.socket", sock), ("192.0.2.1", 1), question, JOURNAL)
+            answer = tcp_client.ask(cast("JournaledSocket", sock), question, "a server")
+            line = terminal.only_line(answer)
         except Failure as failure:
             one_line(failure)
-            answer = None
+            line = None
             refused = True
         else:
             refused = False
@@ -191,14 +194,14 @@ def answers(data: bytes) -> None:
     came = b""
     for piece in ([early] if early else []) + pieces:
         came += piece
-        if b"\n" in came or len(came) > tcp_client.LONGEST_ANSWER:
+        if b"\n" in came or len(came) > terminal.LONGEST_ANSWER:
             break
     if b"\n" in came:
         assert refused == (came.index(b"\n") != len(came) - 1)
-        assert refused or answer == came[:-1]
+        assert refused or line == came[:-1]
     else:
-        assert refused == (len(came) > tcp_client.LONGEST_ANSWER)
-        assert refused or answer == (came or None)
+        assert refused == (len(came) > terminal.LONGEST_ANSWER)
+        assert refused or (answer, line) == (came, came)
 
 
 def numbers(data: bytes) -> None:

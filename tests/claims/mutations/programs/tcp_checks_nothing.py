@@ -4,11 +4,11 @@ listen() then takes a port that the system chooses: the server runs, and nobody 
 """
 
 from contextlib import suppress
-from socket import socket
 from typing import Any
 
 import tcp_server
 from lab.failures import run
+from lab.journaled import socket
 
 
 class Careless(socket):
@@ -20,5 +20,5 @@ class Careless(socket):
             super().bind(address)
 
 
-tcp_server.socket = Careless  # type: ignore[attr-defined]
+vars(tcp_server)["socket"] = Careless
 run(tcp_server.main)

@@ -1,10 +1,11 @@
 """The lecture's server, but with a socket of IPv6, which serves IPv4 as well."""
 
-from socket import AF_INET6, socket
+from socket import AF_INET6
 from typing import Any
 
 import tcp_server
 from lab.failures import run
+from lab.journaled import socket
 
 
 class Ipv6(socket):
@@ -20,6 +21,6 @@ class Ipv6(socket):
         return super().getsockname()[:2]
 
 
-tcp_server.AF_INET = AF_INET6  # type: ignore[attr-defined]
-tcp_server.socket = Ipv6  # type: ignore[attr-defined]
+vars(tcp_server)["AF_INET"] = AF_INET6
+vars(tcp_server)["socket"] = Ipv6
 run(tcp_server.main)

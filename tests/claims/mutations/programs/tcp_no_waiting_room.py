@@ -1,15 +1,14 @@
 """The lecture's server, but only one connection can wait for its accept()."""
 
-import socket
-
 import tcp_server
 from lab.failures import run
+from lab.journaled import socket
 
 
-class Narrow(socket.socket):
+class Narrow(socket):
     """A welcoming socket with the shortest queue that there is."""
 
-    def listen(self, _backlog: int = 0, /) -> None:
+    def listen(self, *_backlog: int) -> None:
         """Listen."""
         super().listen(0)
 

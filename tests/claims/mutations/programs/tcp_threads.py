@@ -1,21 +1,23 @@
 """The lecture's server, but with a thread for each client."""
 
-import socket
+from socket import AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET
 from threading import Thread
 
-from lab.journal import Address, Journal
+from lab.journal import Journal
+from lab.journaled import socket
 from tcp_server import answer_a_line
 
-journal = Journal(as_json=False, quiet=False)
 
-
-def serve(connection_socket: socket.socket, client_address: Address) -> None:
+def serve(connection_socket: socket, _client_address: object) -> None:
     """Serve one client."""
     with connection_socket:
-        answer_a_line(connection_socket, client_address, journal)
+        answer_a_line(connection_socket)
 
 
-with socket.create_server(("", 12_000)) as welcoming_socket:
-    journal.event("listen", welcoming_socket)
+socket.journal = Journal(as_json=False, quiet=False)
+with socket(AF_INET, SOCK_STREAM) as welcoming_socket:
+    welcoming_socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+    welcoming_socket.bind(("", 12_000))
+    welcoming_socket.listen()
     while True:
         Thread(target=serve, args=welcoming_socket.accept(), daemon=True).start()

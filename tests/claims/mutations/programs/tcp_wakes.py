@@ -1,6 +1,5 @@
 """The lecture's server, but the system wakes it from accept() every hundredth of a second."""
 
-import socket
 import struct
 from contextlib import suppress
 from socket import SO_RCVTIMEO, SOL_SOCKET
@@ -8,9 +7,10 @@ from typing import Any
 
 import tcp_server
 from lab.failures import run
+from lab.journaled import socket
 
 
-class Woken(socket.socket):
+class Woken(socket):
     """A socket whose calls the system ends after 10 ms."""
 
     def accept(self) -> Any:

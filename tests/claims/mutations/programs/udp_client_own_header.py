@@ -1,19 +1,26 @@
 """The lecture's client, but with a header of its own in front of each message, and taken off answers."""
 
-from socket import socket
 from typing import Any
 
 import udp_client
 from lab.failures import run
+from lab.journaled import socket
 
 HEADER = b"LINE: "
-ask = udp_client.ask
 
 
-def ask_with_header(client_socket: socket, message: bytes, *more: Any) -> bytes:
-    """Send one message with its header, and return its reply without."""
-    return ask(client_socket, HEADER + message, *more).removeprefix(HEADER)
+class Headed(socket):
+    """A socket whose messages have a header."""
+
+    def sendto(self, data: Any, address: Any) -> int:  # type: ignore[override]
+        """Send a message with its header."""
+        return super().sendto(HEADER + data, address)
+
+    def recvfrom(self, *arguments: Any) -> Any:
+        """Return a reply without its header, and its sender."""
+        data, sender = super().recvfrom(*arguments)
+        return data.removeprefix(HEADER), sender
 
 
-udp_client.ask = ask_with_header  # type: ignore[assignment]
+vars(udp_client)["socket"] = Headed
 run(udp_client.main)

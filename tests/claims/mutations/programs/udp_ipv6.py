@@ -1,10 +1,11 @@
 """The lecture's server, but with a socket of IPv6, which serves IPv4 as well."""
 
-from socket import AF_INET6, socket
+from socket import AF_INET6
 from typing import Any
 
 import udp_server
 from lab.failures import run
+from lab.journaled import socket
 
 
 class Ipv6(socket):
@@ -25,6 +26,6 @@ class Ipv6(socket):
         return data, sender[:2]
 
 
-udp_server.AF_INET = AF_INET6  # type: ignore[attr-defined]
-udp_server.socket = Ipv6  # type: ignore[attr-defined]
+vars(udp_server)["AF_INET"] = AF_INET6
+vars(udp_server)["socket"] = Ipv6
 run(udp_server.main)
