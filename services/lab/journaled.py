@@ -12,7 +12,7 @@ went wrong.
 import socket as standard
 import sys
 from socket import MSG_PEEK, SOCK_DGRAM
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from lab.failures import Failure, explain
 from lab.journal import Address, Journal, now
@@ -36,6 +36,15 @@ def gethostbyname(name: str) -> str:
     return address
 
 
+class ToStandardError:
+    """The journal of a program that has chosen none: made when it is wanted first, and kept."""
+
+    def __get__(self, _socket: object, _owner: type) -> Journal:
+        """Return it."""
+        JournaledSocket.journal = Journal(as_json=False, quiet=False, fd=2)
+        return JournaledSocket.journal
+
+
 class JournaledSocket(standard.socket):
     """A socket whose calls are written down; calls that are not in the lecture are made without a word.
 
@@ -43,7 +52,7 @@ class JournaledSocket(standard.socket):
         journal: of the program; the options of a server or a client say which.
     """
 
-    journal: ClassVar[Journal] = Journal(as_json=False, quiet=False, fd=2)
+    journal: ClassVar[Journal] = cast("Journal", ToStandardError())
 
     _peer: Address | None = None  # the other end of a connection
     _is_bound = False

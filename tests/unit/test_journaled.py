@@ -2,12 +2,17 @@
 
 import json
 import os
+import re
 import socket as standard
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from socket import AF_INET, MSG_PEEK, SHUT_WR, SO_LINGER, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET
 from typing import Any
 
 import pytest
+from lab import journaled
 from lab.failures import Failure
 from lab.journal import Journal
 from lab.journaled import JournaledSocket, gethostbyname, socket
@@ -53,6 +58,19 @@ def client_of(server: standard.socket) -> socket:
 
 def events(records: list[dict[str, Any]]) -> list[str]:
     return [record["event"] for record in records]
+
+
+def test_program_that_has_chosen_no_journal_writes_to_standard_error() -> None:
+    code = (
+        "from lab.journaled import *; s = socket(2, 2)\ns.bind(('127.0.0.1', 0))\n"
+        "assert s.journal is s.journal"
+    )
+    folder = Path(journaled.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], cwd=folder, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == ""
+    assert re.fullmatch(r"\S+ UDP bind +127\.0\.0\.1:\d+  ready to receive\n", done.stderr)
 
 
 def test_accept_returns_a_socket_that_is_journaled_too(welcoming_socket: socket, written: Written) -> None:
