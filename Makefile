@@ -36,7 +36,7 @@ $(if $(REFUSAL),$(error $(REFUSAL)))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help up down client-udp client-tcp lecture-udp lecture-tcp lecture capture claims report logs doctor \
+.PHONY: help up down client-udp client-tcp lecture capture claims report logs doctor \
 	lossy-udp lossy-tcp compare netem-image \
 	test test-fast test-kernel faults fuzz load lint audit lock bench bench-netem clean distclean ready venv
 
@@ -46,20 +46,14 @@ help: ## This list
 
 ## The lecture
 
-up: ready ## Start client and server on hosts of their own, and show a conversation
-	@$(RUN) up
+up: ready ## Start client and server on hosts of their own, and show a conversation: SERVER=concurrent
+	@$(RUN) up $(call option,SERVER,server)
 
 client-udp: ready ## Type to the server over UDP (Ctrl-D ends)
 	@$(RUN) client udp
 
 client-tcp: ready ## Type to the server over TCP (Ctrl-D ends)
 	@$(RUN) client tcp
-
-lecture-udp: ready ## The same as up, with the lecture's own UDP server
-	@$(RUN) up --server udp_server
-
-lecture-tcp: ready ## The same as up, with the lecture's own TCP server: one client at a time
-	@$(RUN) up --server tcp_server
 
 lecture: ready ## The lecture's claims one by one, on hosts of their own, with the evidence: ONLY="U7 T4" SEED=1
 	@$(RUN) lecture $(call each,ONLY) $(call option,SEED,seed) $(call option,ENGINE,engine) $(call option,JSON,json)

@@ -12,7 +12,7 @@ import typer
 
 from socketlab import bundle_cli, capture_cli, experiment_cli, hints, lecture_cli, report_cli
 from socketlab.analyse import fates
-from socketlab.describe.scenario import Conversation, Protocol, ServerProgram
+from socketlab.describe.scenario import Conversation, Protocol, Servers
 from socketlab.errors import EngineError, LabError
 from socketlab.experiment_cli import ProjectOption
 from socketlab.observe import trace
@@ -40,8 +40,8 @@ report_cli.add_to(app)
 bundle_cli.add_to(app)
 
 ServerOption = Annotated[
-    ServerProgram | None,
-    typer.Option(help="What runs on the server host; left out: what runs there, else the concurrent server."),
+    Servers | None,
+    typer.Option(help="What runs on the server host; left out: what runs there, else the lecture's servers."),
 ]
 ProtocolArgument = Annotated[Protocol, typer.Argument(help="The service to use.")]
 
@@ -63,8 +63,8 @@ def timed(doing: str) -> Iterator[None]:
 def up(
     project: ProjectOption,
     server: Annotated[
-        ServerProgram, typer.Option(help="What runs on the server host.")
-    ] = ServerProgram.CONCURRENT,
+        Servers, typer.Option(help="What runs on the server host: the lecture's two servers, or another one.")
+    ] = Servers.LECTURE,
 ) -> None:
     """Start the lab, show a conversation with the story of its socket calls, and leave the server running."""
     with turns.turn(project, turns.doing(), shared=True), closing(Lab(project, server)) as lab:
@@ -74,7 +74,7 @@ def up(
         with timed("Starting a client host, which finds the server by its name"):
             code = lab.converse()
         if project == checkout.project():
-            checkout.remember_server("" if server is ServerProgram.CONCURRENT else server)
+            checkout.remember_server("" if server is Servers.LECTURE else server)
         typer.echo()
         for line in lab.log("server", "client"):
             if line not in seen:

@@ -18,7 +18,7 @@ import typer
 from socketlab import hints
 from socketlab.analyse import result
 from socketlab.analyse.result import Result, TcpResult, UdpResult
-from socketlab.describe.scenario import Experiment, Protocol, ServerProgram
+from socketlab.describe.scenario import Experiment, Protocol, Servers
 from socketlab.describe.wishes import DEFAULTS, Wishes, experiment, whole
 from socketlab.errors import ScenarioError
 from socketlab.run import checkout, experiments, turns
@@ -208,7 +208,7 @@ def run(
     with (
         terminated_like_interrupted(),
         turns.turn(project, turns.doing()),
-        closing(Lab(project, ServerProgram.CONCURRENT)) as lab,
+        closing(Lab(project, Servers.CONCURRENT)) as lab,
     ):
         with waiting("starting the server host, and the sidecar that impairs its network ..."):
             lab.start_impaired(asked[0].engine)

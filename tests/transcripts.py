@@ -51,7 +51,7 @@ class Run:
         typed: at its keyboard: then it runs at a terminal.
         measured: every number in its output is measured, and only the words are compared.
         hosts: its lines are of several hosts, whose order among each other is not certain; nor is that of a
-            host's answers among its journal.
+            host's two servers, or of its answers among its journal.
     """
 
     layer: str
@@ -242,11 +242,13 @@ def differences(printed: Sequence[str], came: Sequence[str], run: Run) -> str:
 
 
 def _stream(line: str) -> str:
-    """Return whose a line is: a host's journal, a host's answers, or nobody's."""
+    """Return whose a line is: a client's journal, that of one of a host's servers, answers, or nobody's."""
     host, bar, rest = line.partition(" | ")
     if not bar:
         return ""
-    return f"{host}'s journal" if rest.startswith("TIME ") else f"{host}'s answers"
+    if not rest.startswith("TIME "):
+        return f"{host}'s answers"
+    return f"{host}'s {rest.split()[1]} journal" if host.startswith("server") else f"{host}'s journal"
 
 
 def _matches(expected: Sequence[str], actual: Sequence[str]) -> bool:

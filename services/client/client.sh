@@ -4,7 +4,7 @@
 #   crowd udp|tcp [...]    many clients at once: how long does each wait?
 #   bulk [...]             as fast as TCP lets it, with a look at its congestion window
 #   remote                 socket calls one by one, as somebody outside says (lab/remote.py)
-#   conversation           the lines of conversation.txt, by each protocol that the server speaks (the default);
+#   conversation           the lines of conversation.txt, by each protocol that the host serves (the default);
 #                          ends with the code of the first client that did not get every answer
 set -eu
 
@@ -23,9 +23,7 @@ remote)
     exec python3 -m lab.remote
     ;;
 conversation)
-    case "${SERVER_PROGRAM-server}" in
-    udp_server) protocols=udp ;;
-    tcp_server) protocols=tcp ;;
+    case "${SERVER_PROGRAM-lecture}" in
     idle) protocols= ;;
     *) protocols='udp tcp' ;;
     esac

@@ -1,4 +1,4 @@
-"""The server that runs by default: UDP and TCP on the same port number, thousands of clients at once.
+"""The concurrent server: UDP and TCP on the same port number, thousands of clients at once.
 
     python3 server.py [--host ADDR] [--port N] [--idle-timeout S] [--max-connections N] [--quiet]
 

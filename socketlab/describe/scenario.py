@@ -17,18 +17,24 @@ class Protocol(StrEnum):
 
 
 class ServerProgram(StrEnum):
-    """What runs on the server host: the concurrent server, one of the lecture's own loops, or nothing yet."""
+    """One of the server programs: the concurrent server, or one of the lecture's own loops."""
 
     CONCURRENT = "server"
     LECTURE_UDP = "udp_server"
     LECTURE_TCP = "tcp_server"
+
+
+class Servers(StrEnum):
+    """What runs on the server host: the lecture's two servers, the concurrent one, or none yet."""
+
+    LECTURE = "lecture"
+    CONCURRENT = "concurrent"
     IDLE = "idle"
 
     @property
     def protocols(self) -> tuple[Protocol, ...]:
-        """What it serves."""
-        served = {self.LECTURE_UDP: (Protocol.UDP,), self.LECTURE_TCP: (Protocol.TCP,), self.IDLE: ()}
-        return served.get(self, tuple(Protocol))
+        """What they serve."""
+        return () if self is Servers.IDLE else tuple(Protocol)
 
 
 class Program(StrEnum):

@@ -90,13 +90,13 @@ def choose_base(base: str, settings: Path = SETTINGS) -> None:
 
 
 def remember_server(program: str, folder: Path = ROOT) -> None:
-    """Have `docker compose` in this checkout run the same program on the server host as the lab does.
+    """Have `docker compose` in this checkout run the same servers on the server host as the lab does.
 
     Otherwise `docker compose run` takes the running server for an outdated one, and recreates it. In an
     installation's folder nobody works: there is nothing to remember.
 
     Args:
-        program: what runs there; empty: forget it.
+        program: what runs there, as compose.yaml calls it; empty: what runs unless it is told.
         folder: of the checkout.
     """
     if folder == CARRIED:

@@ -27,7 +27,7 @@ from docker.models.containers import Container
 from requests.exceptions import RequestException
 
 from socketlab import hints
-from socketlab.describe.scenario import Conversation, Engine, ServerProgram
+from socketlab.describe.scenario import Conversation, Engine, Servers
 from socketlab.errors import EngineError, TraceError
 from socketlab.observe.words import printable
 from socketlab.run import checkout, leases, turns
@@ -75,14 +75,14 @@ class Lab:
 
     Args:
         project: the project's name, the checkout's if left out; labs of different names run side by side.
-        server_program: what runs on the server host; None: what runs there, else the concurrent one.
+        servers: what runs on the server host; None: what runs there, else the lecture's servers.
         address: the engine's; None: as the docker command finds it.
     """
 
     def __init__(
         self,
         project: str = "",
-        server_program: ServerProgram | None = None,
+        servers: Servers | None = None,
         *,
         address: str | None = None,
     ) -> None:
@@ -94,7 +94,7 @@ class Lab:
             self._docker = connect(address)
         try:
             self._base = self._base_where_none_is_chosen()
-            self.server_program = server_program or self._running_program() or ServerProgram.CONCURRENT
+            self.servers = servers or self._running_servers() or Servers.LECTURE
         except BaseException:
             self.close()
             raise
@@ -140,10 +140,10 @@ class Lab:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
         needed = {
             "COMPOSE_PROFILES": "",
-            "SERVER_PROGRAM": str(self.server_program),
+            "SERVER_PROGRAM": str(self.servers),
             "SOCKETLAB_TAG": checkout.project(),
         }
-        if self.server_program is ServerProgram.IDLE:
+        if self.servers is Servers.IDLE:
             # Programs come and go there, and each is asked when it matters. A look every 2 s would only take
             # a tenth of a processor from what is measured.
             needed["HEALTHCHECK_INTERVAL"] = "1h"
@@ -361,12 +361,12 @@ class Lab:
             )
         return found[0]
 
-    def _running_program(self) -> ServerProgram | None:
+    def _running_servers(self) -> Servers | None:
         for container in self.containers("server"):
             for setting in container.attrs["Config"]["Env"]:
                 variable, _equals, value = setting.partition("=")
-                if variable == "SERVER_PROGRAM" and value in set(ServerProgram):
-                    return ServerProgram(value)
+                if variable == "SERVER_PROGRAM" and value in set(Servers):
+                    return Servers(value)
         return None
 
     def wait_until_answering(self, within_s: float = HEALTHY_WITHIN_S) -> None:
@@ -383,7 +383,7 @@ class Lab:
             with engine_errors("ask the server whether it answers"):
                 server.reload()
                 try:
-                    code, output = server.exec_run(["python3", "healthcheck.py", self.server_program])
+                    code, output = server.exec_run(["python3", "healthcheck.py", self.servers])
                 except APIError as error:  # not running yet, or not any more: then its status says so soon
                     said = f"its container is {server.status} ({error.explanation})"
                 else:
@@ -480,11 +480,14 @@ class Lab:
     def start_impaired(self, engine: Engine) -> None:
         """Start the server with the sidecar that impairs its network, and wait until both are at work.
 
-        Nothing is impaired yet. Journals are JSON from here on: the next `make up` changes that back.
+        Nothing is impaired yet. Journals are JSON from here on, and the concurrent server answers, for the
+        messages of an experiment share a connection: the next `make up` changes that back.
 
         Raises:
             EngineError: the engine cannot work here; the sidecar's own words are in the message.
         """
+        if self.servers is Servers.LECTURE:
+            self.servers = Servers.CONCURRENT
         variables = {"LOG_FORMAT": "json", "COMPOSE_PROFILES": "impaired", "NETEM_ENGINE": engine}
         # What is impaired, and when, is the experiment's affair, whatever the environment says.
         variables |= {"NETEM": "", "NETEM_DIRECTION": "both", "NETEM_TRAFFIC": "all"}

@@ -13,7 +13,7 @@ from functools import cache
 from netem_impairment import Direction, spread
 
 from socketlab.analyse.result import Network, Result, result
-from socketlab.describe.scenario import Engine, Experiment, ServerProgram
+from socketlab.describe.scenario import Engine, Experiment, ServerProgram, Servers
 from socketlab.errors import EngineError
 from socketlab.observe import evidence
 from socketlab.observe.evidence import Evidence
@@ -253,7 +253,7 @@ def on_docker(project: str, engine: Engine = Engine.AUTO, seed: int = 1) -> Iter
     # Here, not above: a stage without Docker does without its package, too.
     from socketlab.run.lab import Lab  # noqa: PLC0415
 
-    lab = Lab(project, ServerProgram.IDLE)
+    lab = Lab(project, Servers.IDLE)
     todo = ExitStack()
     try:
         todo.callback(lab.close)

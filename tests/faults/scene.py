@@ -28,7 +28,7 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from numbered import message
 
-from socketlab.describe.scenario import Engine
+from socketlab.describe.scenario import Engine, Servers
 from socketlab.errors import LabError
 from socketlab.run import leases
 from socketlab.run.checkout import ROOT
@@ -231,7 +231,7 @@ class Scene:
         self.protocol = protocol
         self.folder = folder
         self.environment = {"DOCKER_HOST": address} if address else {}
-        self.lab = Lab(leases.take(), address=address)
+        self.lab = Lab(leases.take(), Servers.CONCURRENT, address=address)
         self.engine = connect(address)
         self.usual_s: float | None = None  # an experiment on this lab, undisturbed; None: nobody has tried
         self.fit = False  # it is up, and as after an experiment

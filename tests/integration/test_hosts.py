@@ -66,30 +66,47 @@ def test_server_has_one_udp_socket_and_one_listening_socket_on_the_lectures_port
 
 def test_docker_reports_the_server_healthy(lab: Lab) -> None:
     # `docker compose up` waits for this before it starts the client.
-    done = lab.container("server").exec_run(["python3", "healthcheck.py", "server"])
+    done = lab.container("server").exec_run(["python3", "healthcheck.py", "lecture"])
     assert done[0] == 0
     assert lab.container("server").attrs["State"]["Health"]["Status"] in {"healthy", "starting"}
 
 
-SIGNAL_THE_SERVER = """
+SIGNAL_A_SERVER = """
 import os, pathlib, signal
 for entry in pathlib.Path("/proc").iterdir():
-    if entry.name.isdigit() and (entry / "cmdline").read_bytes() == b"python3\\0server.py\\0":
+    if entry.name.isdigit() and (entry / "cmdline").read_bytes().endswith(b"/{program}.py\\0"):
         os.kill(int(entry.name), signal.{signal})
         print("sent")
 """
 
 
-def test_healthcheck_fails_while_the_program_sleeps(own_lab: Lab) -> None:
-    # Its sockets stay open, and TCP connections to it still succeed: only an answer is evidence.
+def test_healthcheck_fails_while_a_program_sleeps(own_lab: Lab) -> None:
+    # Its sockets stay open, and TCP connections to it still succeed: that shows nothing.
     own_lab.start()
     container = own_lab.container("server")
-    assert inside(container, SIGNAL_THE_SERVER.format(signal="SIGSTOP")) == (0, "sent")
-    code, said = container.exec_run(["python3", "healthcheck.py", "server"])
-    assert code == 1
-    assert said == b"healthcheck: cannot get an answer (SOCK_DGRAM): timed out\n"
-    assert inside(container, SIGNAL_THE_SERVER.format(signal="SIGCONT")) == (0, "sent")
-    own_lab.wait_until_answering()
+    for program, complaint in (
+        ("udp_server", "cannot get an answer (SOCK_DGRAM): timed out"),
+        ("tcp_server", "the process that listens on TCP port 12000 is stopped"),
+    ):
+        stop, go_on = (
+            SIGNAL_A_SERVER.format(program=program, signal=name) for name in ("SIGSTOP", "SIGCONT")
+        )
+        assert inside(container, stop) == (0, "sent")
+        code, said = container.exec_run(["python3", "healthcheck.py", "lecture"])
+        assert (code, said) == (1, f"healthcheck: {complaint}\n".encode())
+        assert inside(container, go_on) == (0, "sent")
+        own_lab.wait_until_answering()
+
+
+def test_server_that_dies_ends_the_host_with_an_error(own_lab: Lab) -> None:
+    own_lab.start()
+    container = own_lab.container("server")
+    inside(container, SIGNAL_A_SERVER.format(program="tcp_server", signal="SIGKILL"))
+    assert container.wait(timeout=20)["StatusCode"] == 137
+    said = [line for _time, _host, line in own_lab.log("server")]
+    assert "start_servers: tcp_server.py has ended with exit code 137, and so the host's servers end" in said
+    # The other one was asked to end, and has. The engine reads output and errors in no certain order.
+    assert [line.split()[-1] for line in said if "stop" in line.split()] == ["stop"]
 
 
 def test_server_ends_on_sigterm_by_itself(own_lab: Lab) -> None:

@@ -13,7 +13,7 @@ import pexpect
 import pytest
 
 from socketlab.analyse.fates import Fate, exchanges
-from socketlab.describe.scenario import Conversation, Protocol, ServerProgram
+from socketlab.describe.scenario import Conversation, Protocol, Servers
 from socketlab.errors import EngineError
 from socketlab.observe.trace import parse
 from socketlab.run import checkout
@@ -124,20 +124,17 @@ def test_twenty_clients_at_once_are_all_answered(own_lab: Lab) -> None:
     assert sorted(answers(own_lab)) == sorted(CONVERSATION * 2 * 20)
 
 
-@pytest.mark.parametrize("program", [ServerProgram.LECTURE_UDP, ServerProgram.LECTURE_TCP])
-def test_the_lectures_own_servers_hold_the_conversation(own_lab: Lab, program: ServerProgram) -> None:
-    own_lab.server_program = program
+def test_concurrent_server_holds_the_conversation_where_it_is_chosen(own_lab: Lab) -> None:
+    own_lab.servers = Servers.CONCURRENT
     own_lab.start()
     assert own_lab.converse() == 0
-    assert answers(own_lab) == CONVERSATION
-    # Who asks later, without saying which program, gets the one that runs.
-    again = Lab(own_lab.project)
-    assert again.server_program is program
-    again.close()
+    assert answers(own_lab) == CONVERSATION * 2
+    # Who asks later, without saying which servers, gets those that run.
+    with closing(Lab(own_lab.project)) as again:
+        assert again.servers is Servers.CONCURRENT
 
 
 def test_the_lectures_tcp_server_lets_a_client_wait_while_another_is_silent(own_lab: Lab) -> None:
-    own_lab.server_program = ServerProgram.LECTURE_TCP
     own_lab.start()
     command = [sys.executable, "-m", "socketlab", "client", "tcp", "--project", own_lab.project]
     with ExitStack() as terminals:
@@ -157,6 +154,12 @@ def test_the_lectures_tcp_server_lets_a_client_wait_while_another_is_silent(own_
         waiting.sendline("am I waiting?")
         waiting.expect("TCP send")
         assert not any(f":{port} " in line for _time, _host, line in own_lab.log("server"))
+        # Busy is not dead: the host stays healthy, and its UDP server answers.
+        own_lab.wait_until_answering()
+        conversation = Conversation(Protocol.UDP, ("hello",))
+        assert [each.answer for each in exchanges(conversation, parse(own_lab.talk(conversation)))] == [
+            "HELLO"
+        ]
         silent.sendeof()
         waiting.expect(r"AM I WAITING\?\r\n")
     calls = [line.split()[2] for _time, _host, line in own_lab.log("server") if " TCP " in line]
@@ -296,9 +299,11 @@ def test_command_up_tells_the_story_in_order_and_down_ends_it(
     story = re.findall(r"^(client|server)-1 \| \S+ TCP (\w+)", up.stdout, re.MULTILINE)
     # When accept() returns is the server's affair, at the latest before it reads.
     assert story.index(("client", "connect")) < story.index(("client", "send"))
-    assert story.index(("server", "accept")) < story.index(("server", "recv"))
     exchange = [("client", "send"), ("server", "recv"), ("server", "send"), ("client", "recv")]
-    assert [call for call in story if call[1] in {"send", "recv"}][:12] == exchange * 3
+    assert [call for call in story if call[1] in {"send", "recv"}][:4] == exchange
+    # A connection a line, one after the other, as the lecture's loop has it.
+    calls = [call for host, call in story if host == "server"]
+    assert calls == ["listen", *["accept", "recv", "send", "close"] * 3]
     assert socketlab("down", "--project", own_lab.project).returncode == 0
     assert left(engine, own_lab) == []
 

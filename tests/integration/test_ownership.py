@@ -85,7 +85,7 @@ def test_a_project_that_another_checkout_has_made_is_refused(
 
 
 def test_docker_compose_run_leaves_the_server_that_up_has_started(here: Checkout) -> None:
-    here.socketlab("up", "--server", "udp_server")
+    here.socketlab("up", "--server", "concurrent")
     before = here.server()
     done = here.run("docker", "compose", "run", "--rm", "--no-TTY", "client", "udp", typed="the same?\n")
     assert done.stdout == "THE SAME?\n"

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from socketlab.describe.scenario import ServerProgram
+from socketlab.describe.scenario import ServerProgram, Servers
 from socketlab.errors import LabError, TraceError
 from socketlab.run.lab import Lab
 from socketlab.run.remote import Host, Program
@@ -168,7 +168,7 @@ class Arena:
 def arena(project: str) -> Iterator[Arena]:
     """Make the hosts, and remove them, whatever happens."""
     with on_docker(project) as stage, ExitStack() as todo:
-        lab = Lab(project, ServerProgram.IDLE)
+        lab = Lab(project, Servers.IDLE)
         todo.callback(lab.close)
         yield Arena(stage, lab, todo)
 

@@ -59,12 +59,13 @@ def test_conversation_ends_with_the_code_of_the_first_that_failed(
     assert conversation(start, tmp_path).finish() == (code, shown, b"")
 
 
-@pytest.mark.parametrize("speaks", ["udp", "tcp"])
-def test_conversation_is_by_the_protocol_that_the_server_speaks(
-    start: Start, tmp_path: Path, speaks: str
+@pytest.mark.parametrize(
+    ("which", "shown"), [("lecture", b"udp tcp "), ("concurrent", b"udp tcp "), ("idle", b"")]
+)
+def test_conversation_is_by_each_protocol_that_the_host_serves(
+    start: Start, tmp_path: Path, which: str, shown: bytes
 ) -> None:
     python = tmp_path / "python3"
-    python.write_text('#!/bin/sh\nprintf %s "${1%_client.py}"')
+    python.write_text('#!/bin/sh\nprintf "%s " "${1%_client.py}"')
     python.chmod(0o755)
-    ended = conversation(start, tmp_path, f"SERVER_PROGRAM={speaks}_server").finish()
-    assert ended == (0, speaks.encode(), b"")
+    assert conversation(start, tmp_path, f"SERVER_PROGRAM={which}").finish() == (0, shown, b"")

@@ -287,18 +287,18 @@ def test_healthcheck_is_true_only_of_a_server_that_answers_and_stays_out_of_its_
 ) -> None:
     server = start_server("server")
     port = str(server.port)
-    both = [start("healthcheck", program, SERVER_PORT=port) for program in ("server", "udp_server")]
+    both = [start("healthcheck", which, SERVER_PORT=port) for which in ("concurrent", "lecture")]
     assert [program.finish() for program in both] == [(0, b"", b"")] * 2
     server.stop()
     assert {str(record["event"]) for record in server.journal()} == {"bind", "listen", "stop"}
-    for program in ("tcp_server", "udp_server"):
-        ended = run("healthcheck", program, SERVER_PORT=port)
+    for which in ("concurrent", "lecture"):
+        ended = run("healthcheck", which, SERVER_PORT=port)
         assert "Connection refused" in one_line(ended, 1)
 
 
 def test_healthcheck_is_false_where_the_answer_is_wrong(start: Start) -> None:
     with udp_socket() as server:
-        healthcheck = start("healthcheck", "udp_server", SERVER_PORT=str(port_of(server)))
+        healthcheck = start("healthcheck", "concurrent", SERVER_PORT=str(port_of(server)))
         question, address = server.recvfrom(100)
         assert (question, address[0]) == (b"healthcheck\n", "127.0.0.2")
         server.sendto(b"healthcheck\n", address)

@@ -61,18 +61,18 @@ def test_without_a_name_the_lab_is_called_as_compose_calls_it(
 
 def test_the_remembered_server_is_forgotten_without_a_trace(tmp_path: Path) -> None:
     here = folder(tmp_path / "lab", "A=1\n")
-    checkout.remember_server("udp_server", here)
-    assert dotenv.read(here / ".env", "SERVER_PROGRAM") == "udp_server"
-    checkout.remember_server("tcp_server", here)
-    assert dotenv.read(here / ".env", "SERVER_PROGRAM") == "tcp_server"
+    checkout.remember_server("concurrent", here)
+    assert dotenv.read(here / ".env", "SERVER_PROGRAM") == "concurrent"
+    checkout.remember_server("idle", here)
+    assert dotenv.read(here / ".env", "SERVER_PROGRAM") == "idle"
     checkout.remember_server("", here)
     assert (here / ".env").read_text(encoding="utf-8") == "A=1\n"
 
 
 def test_a_server_that_somebody_has_chosen_stays(tmp_path: Path) -> None:
-    mine = "SERVER_PROGRAM=udp_server # my course\n"
+    mine = "SERVER_PROGRAM=concurrent # my course\n"
     here = folder(tmp_path / "lab", mine)
-    checkout.remember_server("tcp_server", here)
+    checkout.remember_server("idle", here)
     checkout.remember_server("", here)
     assert (here / ".env").read_text(encoding="utf-8") == mine
 
@@ -90,7 +90,7 @@ WHERE = """
 import json, sys
 from socketlab import hints
 from socketlab.run import checkout
-checkout.remember_server("udp_server")
+checkout.remember_server("concurrent")
 print(json.dumps([str(checkout.ROOT), checkout.project(), str(checkout.SETTINGS), str(checkout.OUTPUT),
                   checkout.KIND, hints.doctor()]))
 """

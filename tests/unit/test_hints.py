@@ -13,7 +13,7 @@ import typer
 
 from setup import variables
 from socketlab import cli, hints
-from socketlab.describe.scenario import ServerProgram
+from socketlab.describe.scenario import Servers
 from socketlab.run import checkout
 from socketlab.run.checkout import ROOT
 from tests.unit.test_makefile import make
@@ -151,7 +151,7 @@ def test_words_of_the_program_name_no_command_but_by_a_hint() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("server", ["server", "udp_server", "tcp_server"])
-def test_make_accepts_the_hints_of_up(server: str) -> None:
-    for protocol in ServerProgram(server).protocols:
+@pytest.mark.parametrize("servers", Servers)
+def test_make_accepts_the_hints_of_up(servers: Servers) -> None:
+    for protocol in servers.protocols:
         assert make(f"client-{protocol}").returncode == 0

@@ -62,7 +62,7 @@ def test_target_takes_what_its_recipe_its_macros_and_its_prerequisites_read() ->
             ["bench", "XYZ=1"], "make bench takes no XYZ: it takes JSON, ONLY, ROUNDS", id="unknown"
         ),
         pytest.param(["LOS=30"], "make takes no LOS: LOSS belongs to make", id="no-target"),
-        pytest.param(["up", "a'b;c=1"], "make up takes no a'b;c: it takes none", id="quoted"),
+        pytest.param(["up", "a'b;c=1"], "make up takes no a'b;c: it takes SERVER", id="quoted"),
     ],
 )
 def test_variable_that_no_target_takes_is_refused_in_one_line(command: list[str], refusal: str) -> None:
