@@ -92,14 +92,16 @@ class JournaledSocket(standard.socket):
     def sendto(self, data: Any, *flags_and_address: Any) -> int:
         """Send a datagram."""
         address = flags_and_address[-1]
+        begun = now()
         try:
-            with self.journal.call("sendto", self, peer=address, data=data):
-                return super().sendto(data, *flags_and_address)
+            sent = super().sendto(data, *flags_and_address)
         except OSError as error:
             if self._is_bound:
                 note = explain(error, "send the answer")
                 self.journal.event("error", self, peer=address, note=note)
             raise
+        self.journal.event("sendto", self, peer=address, data=data, at=begun)
+        return sent
 
     def recvfrom(self, *size_and_flags: int) -> tuple[bytes, Any]:
         """Receive a datagram."""
