@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
+from socket import AF_INET, SOCK_DGRAM, socket
 
 import pytest
 
 from tests.socket.conftest import Start, StartServer
-from tests.socket.programs import LOCALHOST, ROOT, Program, environment, udp_socket
+from tests.socket.programs import DEADLINE_S, LOCALHOST, ROOT, Program, environment
 
 SCRIPT = ROOT / "services" / "client" / "client.sh"
 LINES = (SCRIPT.parent / "conversation.txt").read_bytes().splitlines()
@@ -20,8 +21,11 @@ def conversation(start: Start, python: Path, *variables: str) -> Program:
 
 
 def test_conversation_over_tcp_follows_a_lost_datagram(start: Start, start_server: StartServer) -> None:
-    with udp_socket() as lossy:
-        port = start_server("tcp_server", "--port", lossy.getsockname()[1]).port
+    # TCP's port first: many TCP ports of a busy machine are taken by connections, few UDP ports by anything.
+    port = start_server("tcp_server").port
+    with socket(AF_INET, SOCK_DGRAM) as lossy:
+        lossy.settimeout(DEADLINE_S)
+        lossy.bind((LOCALHOST, port))
         python = Path(sys.executable).parent
         client = conversation(start, python, f"SERVER_HOST={LOCALHOST}", f"SERVER_PORT={port}")
         for number, answer in enumerate(ANSWERS, start=1):
