@@ -15,6 +15,7 @@ def ask(client_socket: socket, sentence: bytes, server: str) -> bytes:
     """Send one line and return its answer; b"": the server has closed before it answered."""
     answer = b""
     try:
+        # Without waiting, and without taking it: has the server closed since its last answer?
         if select([client_socket], [], [], 0)[0] and is_end(client_socket.recv(7, MSG_PEEK)):
             return answer
         # A byte stream has no messages: the newline says where the sentence ends. sendall(), for
