@@ -27,7 +27,10 @@ STAGES: dict[str, list[list[str]]] = {
         [sys.executable, "-m", "tests.scan"],
     ],
     "types": [[sys.executable, "-m", "mypy"]],
-    "fast": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/unit", "tests/socket", "tests/fuzz"]],
+    # A process each, side by side. Two workers that share all of these tests import all of them twice, and
+    # report each test to a third process: 15 s of a processor's time.
+    "unit": [[*PYTEST, "tests/unit"]],
+    "socket": [[*PYTEST, "tests/socket", "tests/fuzz"]],
     "bench": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/bench"]],
     "browser": [[*PYTEST, "tests/browser"]],
     "impairment": [[*PYTEST, "--numprocesses=6", "--dist=worksteal", "tests/impairment"]],
@@ -42,7 +45,7 @@ STAGES: dict[str, list[list[str]]] = {
     "load": [[*PYTEST, "tests/load"]],
 }
 # Each of these leaves a part of the machine unused: what is beside it in this list is run at the same time.
-SIDE_BY_SIDE = (("types", "browser"), ("bench", "impairment"), ("security", "faults"))
+SIDE_BY_SIDE = (("lint", "types", "unit", "socket"), ("bench", "impairment"), ("security", "faults"))
 
 
 def groups(names: Sequence[str]) -> list[list[str]]:
@@ -80,6 +83,7 @@ def run_group(names: Sequence[str], run: cleanliness.Run) -> Iterator[tuple[str,
         print(f"--- {names[0]}", flush=True)
         yield run_stage(names[0], run, None)
         return
+    print(f"side by side: {', '.join(names)}", flush=True)
     with ThreadPoolExecutor(len(names)) as pool, ExitStack() as files:
         outputs = [files.enter_context(tempfile.TemporaryFile()) for _name in names]
         done = [pool.submit(run_stage, *each) for each in zip(names, repeat(run), outputs)]

@@ -75,7 +75,7 @@ def test_an_engine_that_does_not_answer_is_one_line_and_exit_code_1(command: str
 
 def test_an_unknown_stage_of_the_tests_is_refused(run: Run) -> None:
     refusal = f"stages: expected some of {', '.join(stages.STAGES)}, got speed\n"
-    assert run("fast", "speed", main=stages.main) == (2, "", refusal)
+    assert run("unit", "speed", main=stages.main) == (2, "", refusal)
 
 
 def look_at_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +103,7 @@ def test_stages_side_by_side_run_together_and_speak_one_after_the_other(
     look_at_nothing(monkeypatch)
     assert stages.main() == 1
     told = capfd.readouterr().out.split("--- ")
+    assert told[0] == "side by side: one, two\n"
     assert told[1:4] == ["one\nfirst\nsecond\n", "two\nfirst\nsecond\n", "between\nbetween\n"]
     assert [line.split()[::3] for line in told[-1].splitlines() if " s  " in line][:3] == [
         ["one", "passed"],
