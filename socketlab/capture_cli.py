@@ -7,10 +7,10 @@ import typer
 from netem_impairment import Directions, parse, seeded
 
 from socketlab import extras, hints
+from socketlab.common_cli import EngineOption, Text, project_option
 from socketlab.describe.scenario import Protocol
 from socketlab.describe.wishes import milliseconds, one_of, percent, seed_number
 from socketlab.errors import ScenarioError
-from socketlab.experiment_cli import EngineOption, Text, project_option
 from socketlab.lecture_cli import made
 from socketlab.observe.packets import Packet
 from socketlab.observe.recording import Recording

@@ -14,10 +14,10 @@ import typer
 from socketlab import extras, lecture_cli
 from socketlab.analyse.sweep import Swept, swept
 from socketlab.claims import registry
+from socketlab.common_cli import EngineOption
 from socketlab.describe.scenario import Engine
 from socketlab.describe.sweep import Sweep
 from socketlab.errors import LabError
-from socketlab.experiment_cli import EngineOption
 from socketlab.run import sweep as sweeping
 from socketlab.run.checkout import OUTPUT
 from socketlab.run.stage import Stage

@@ -15,7 +15,9 @@ from socketlab.run import leases
 from tests.integration.checkouts import Checkout
 
 # The command, but for the name: an image of this name may be there, and in use.
-NAME_IMAGE = "import sys; from socketlab import cli; cli.NETEM_IMAGE = sys.argv[1]; cli.netem_image()"
+NAME_IMAGE = (
+    "import sys; from socketlab import lab_cli as cli; cli.NETEM_IMAGE = sys.argv[1]; cli.netem_image()"
+)
 FOREIGN = """
 services:
   theirs:

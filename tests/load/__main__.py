@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from socketlab.cli import INTERRUPTED
+from socketlab.common_cli import terminated_like_interrupted
 from socketlab.errors import LabError
-from socketlab.experiment_cli import terminated_like_interrupted
 from socketlab.run import leases
 from socketlab.show import files
 from tests.load import attacks, soak

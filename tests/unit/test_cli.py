@@ -38,6 +38,28 @@ def test_the_command_is_installed_and_lists_what_it_can_do() -> None:
         assert f" {command} " in shown.stdout
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["claims"]], ids=" ".join)
+def test_command_that_needs_no_engine_loads_nothing_for_it(arguments: list[str]) -> None:
+    code = f"""
+import sys
+sys.argv = ["socketlab", *{arguments}]
+from socketlab import cli
+try:
+    cli.main()
+finally:
+    print(*sys.modules.keys() & {{"docker", "requests", "scapy"}}, file=sys.stderr)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    assert done.stderr == "\n"
+
+
+@pytest.mark.parametrize("module", cli.COMMANDS)
+def test_help_lists_the_commands_of_each_module_in_their_own_words(module: str) -> None:
+    its_own = {name: command.help.splitlines()[0] for name, command in cli.of_module(module).items()}
+    assert cli.COMMANDS[module] == its_own
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
