@@ -21,9 +21,7 @@ def quiet_stage(**counters: int) -> Stage:
     host = SimpleNamespace(sockets=lambda _protocol: [])
     return cast(
         "Stage",
-        SimpleNamespace(
-            client=host, server=host, netem=("netem",), in_network=lambda *_command: json.dumps(said)
-        ),
+        SimpleNamespace(client=host, server=host, sidecar_now=lambda *, verify: json.dumps(said)),  # noqa: ARG005
     )
 
 
