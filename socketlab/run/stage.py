@@ -23,7 +23,7 @@ from socketlab.observe.evidence import Evidence
 from socketlab.run import experiments
 from socketlab.run.interrupts import undisturbed
 from socketlab.run.remote import HANGS_S, LOST_S, Host, Program, RemoteSocket, named
-from socketlab.run.wire import Wire
+from socketlab.run.wire import FEW, MANY, Wire
 
 PORT = 12_000
 AF_UNIX = 1  # Linux's number, of the hosts
@@ -185,19 +185,21 @@ class Stage:
             raise EngineError(f"the sidecar refused: {said['error']}")
         return json.dumps(said["answer"])
 
-    def capture(self, host: Host, *, inside: bool = False) -> Wire:
+    def capture(self, host: Host, *, inside: bool = False, few: bool = False) -> Wire:
         """Return a context: what goes over the network at a host is captured; see `Wire`.
 
         Args:
             host: one of the stage's.
             inside: also behind the impairment, which must be there before.
+            few: some packets are all that there will be, so the capture begins sooner.
 
         Raises:
             EngineError: nothing can be captured here.
         """
         if self.taps is None:
             raise EngineError("no packets can be captured on these hosts")
-        return Wire(self.taps(host, inside), host.name, inside=inside)
+        room = FEW if few else MANY
+        return Wire(self.taps(host, inside), host.name, inside=inside, room=room)
 
     # --- experiments: what `socketlab.run.experiments` asks of hosts
 
