@@ -1,10 +1,10 @@
 """The targets, a module for each neighbourhood."""
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import evidence, impairments, kernels, requests, results, streams
+from tests.fuzz.targets import bundles, evidence, impairments, kernels, requests, results, streams
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for module in (streams, impairments, kernels, requests, evidence, results)
+    for module in (streams, impairments, kernels, requests, evidence, results, bundles)
     for target in module.TARGETS
 }
