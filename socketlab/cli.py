@@ -17,13 +17,15 @@ from socketlab.errors import EngineError, LabError
 from socketlab.experiment_cli import ProjectOption
 from socketlab.observe import trace
 from socketlab.observe.words import printable
-from socketlab.run import checkout, turns
+from socketlab.run import checkout, steps, turns
 from socketlab.run.lab import Lab, projects
 from socketlab.run.reaper import reap
 from socketlab.show import files, report
+from socketlab.show.progress import waiting
 
 INTERRUPTED = 130
 NETEM_IMAGE = "socketlab/netem"
+STARTING, REMOVING = "starting the server host ...", "removing the hosts and their network ..."
 
 app = typer.Typer(
     name="socketlab",
@@ -48,15 +50,15 @@ ProtocolArgument = Annotated[Protocol, typer.Argument(help="The service to use."
 
 @contextmanager
 def timed(doing: str) -> Iterator[None]:
-    """Say what is being done and how long it took."""
-    typer.echo(f"{doing} ...", nl=False)
+    """Say what is being done, and in the end how long it took."""
     start = time.monotonic()
     try:
-        yield
+        with waiting(f"{doing} ..."):
+            yield
     except BaseException:
-        typer.echo(" failed")
+        typer.echo(f"{doing} ... failed")
         raise
-    typer.echo(f" {time.monotonic() - start:.1f} s")
+    typer.echo(f"{doing} ... {time.monotonic() - start:.1f} s")
 
 
 @app.command()
@@ -91,7 +93,7 @@ def up(
 @app.command()
 def down(project: ProjectOption) -> None:
     """Stop the lab: remove its hosts and their network."""
-    with closing(Lab(project)) as lab:
+    with closing(Lab(project)) as lab, waiting(REMOVING):
         lab.stop()
     if project == checkout.project():
         checkout.remember_server("")
@@ -109,7 +111,8 @@ def client(
 ) -> None:
     """Type at a client's prompt, on a host of its own; what you type comes back in upper case."""
     with turns.turn(project, turns.doing(), shared=True), closing(Lab(project, server)) as lab:
-        lab.start()
+        with waiting(STARTING):
+            lab.start()
         command, environment = lab.client_command(protocol, arguments or []), lab.environment()
     # From here on the terminal belongs to the client: it has this process, its signals and its exit code.
     os.execvpe(command[0], command, environment)  # noqa: S606 - a literal command, and no shell between
@@ -133,8 +136,11 @@ def talk(
     files.expect_writable(json)
     conversation = Conversation(protocol, tuple(lines), timeout_s=timeout)
     with turns.turn(project, turns.doing(), shared=True), closing(Lab(project, server)) as lab:
-        lab.start()
-        events = trace.parse(lab.talk(conversation))
+        with waiting(STARTING):
+            lab.start()
+        with waiting("talking ..."):
+            said = lab.talk(conversation)
+        events = trace.parse(said)
     exchanges = fates.exchanges(conversation, events)
     typer.echo(report.as_text(exchanges))
     files.write(json, report.as_json(conversation, exchanges))
@@ -167,10 +173,11 @@ def clean() -> None:
         typer.echo(f"removed the {thing}, which a killed run has left")
     for project in projects():
         with closing(Lab(project)) as lab:
-            lab.stop()
+            with waiting(REMOVING):
+                lab.stop()
             typer.echo(f"removed the lab {project}")
     checkout.remember_server("")
-    with closing(Lab()) as lab:
+    with closing(Lab()) as lab, waiting("removing the images ..."):
         removed, kept = lab.remove_images()
     for name in removed:
         typer.echo(f"removed the image {name}")
@@ -180,6 +187,7 @@ def clean() -> None:
 
 def main() -> None:
     """Run the command; a `LabError` becomes one line and its exit code."""
+    steps.announce = waiting
     try:
         app()
     except LabError as error:

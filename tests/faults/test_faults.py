@@ -127,6 +127,11 @@ def test_command_that_ends_badly_is_broken(program: str, said: str) -> None:
         Running([sys.executable, "-c", program]).end(within_s=2)
 
 
+def test_step_that_took_long_is_no_complaint() -> None:
+    said = "import sys; sys.exit('making the hosts ...\\nsocketlab: no')"
+    assert Running([sys.executable, "-c", said]).end(within_s=20).said == "socketlab: no"
+
+
 class NoLab:
     """Is stopped when a fault breaks it."""
 
