@@ -72,6 +72,8 @@ def capture(
         recorded = recording.record(stage, protocols, impairment)
     steps = walk.walk(recorded)
     typer.echo(walk.as_text(steps, this_terminal()))
+    for sentence in walk.still_closing(recorded):
+        typer.echo(f"\n{sentence}")
     if impairment:
         typer.echo(f"\nThe network between the two: {impairment}; its seed follows from SEED={seed}.")
     files.write_bytes(target, as_file(recorded, steps))

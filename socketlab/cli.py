@@ -13,6 +13,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from socketlab.errors import LabError
 from socketlab.observe.words import printable
+from socketlab.run import steps
+from socketlab.show.progress import waiting
 
 INTERRUPTED = 130
 
@@ -95,6 +97,7 @@ app.callback()(lambda: None)
 
 def main() -> None:
     """Run the command; a `LabError` becomes one line and its exit code."""
+    steps.announce = waiting
     try:
         app()
     except LabError as error:

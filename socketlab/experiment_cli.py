@@ -180,8 +180,10 @@ def run(
             lab.start_impaired(asked[0].engine)
         for one in asked:
             progress = Progress(sys.stderr, sys.stderr.isatty(), one.stream.protocol)
+            doing = f"sending {one.stream.count:,} messages over {one.stream.protocol.upper()} ..."
             try:
-                results.append(result.result(one, experiments.run(lab, one, progress.show)))
+                with waiting(doing):
+                    results.append(result.result(one, experiments.run(lab, one, progress.show)))
             finally:
                 progress.done()
     typer.echo(shown(results, terminal), color=True)

@@ -19,8 +19,10 @@ from socketlab.run import checkout, turns
 from socketlab.run.lab import Lab, projects
 from socketlab.run.reaper import reap
 from socketlab.show import files, report
+from socketlab.show.progress import waiting
 
 NETEM_IMAGE = "socketlab/netem"
+STARTING, REMOVING = "starting the server host ...", "removing the hosts and their network ..."
 
 ServerOption = Annotated[
     ServerProgram | None,
@@ -37,15 +39,15 @@ def add_to(app: typer.Typer) -> None:
 
 @contextmanager
 def timed(doing: str) -> Iterator[None]:
-    """Say what is being done and how long it took."""
-    typer.echo(f"{doing} ...", nl=False)
+    """Say what is being done, and in the end how long it took."""
     start = time.monotonic()
     try:
-        yield
+        with waiting(f"{doing} ..."):
+            yield
     except BaseException:
-        typer.echo(" failed")
+        typer.echo(f"{doing} ... failed")
         raise
-    typer.echo(f" {time.monotonic() - start:.1f} s")
+    typer.echo(f"{doing} ... {time.monotonic() - start:.1f} s")
 
 
 def up(
@@ -78,7 +80,7 @@ def up(
 
 def down(project: ProjectOption) -> None:
     """Stop the lab: remove its hosts and their network."""
-    with closing(Lab(project)) as lab:
+    with closing(Lab(project)) as lab, waiting(REMOVING):
         lab.stop()
     if project == checkout.project():
         checkout.remember_server("")
@@ -95,7 +97,8 @@ def client(
 ) -> None:
     """Type at a client's prompt, on a host of its own; what you type comes back in upper case."""
     with turns.turn(project, turns.doing(), shared=True), closing(Lab(project, server)) as lab:
-        lab.start()
+        with waiting(STARTING):
+            lab.start()
         command, environment = lab.client_command(protocol, arguments or []), lab.environment()
     # From here on the terminal belongs to the client: it has this process, its signals and its exit code.
     os.execvpe(command[0], command, environment)  # noqa: S606 - a literal command, and no shell between
@@ -118,8 +121,11 @@ def talk(
     files.expect_writable(json)
     conversation = Conversation(protocol, tuple(lines), timeout_s=timeout)
     with turns.turn(project, turns.doing(), shared=True), closing(Lab(project, server)) as lab:
-        lab.start()
-        events = trace.parse(lab.talk(conversation))
+        with waiting(STARTING):
+            lab.start()
+        with waiting("talking ..."):
+            said = lab.talk(conversation)
+        events = trace.parse(said)
     exchanges = fates.exchanges(conversation, events)
     typer.echo(report.as_text(exchanges))
     files.write(json, report.as_json(conversation, exchanges))
@@ -149,10 +155,11 @@ def clean() -> None:
         typer.echo(f"removed the {thing}, which a killed run has left")
     for project in projects():
         with closing(Lab(project)) as lab:
-            lab.stop()
+            with waiting(REMOVING):
+                lab.stop()
             typer.echo(f"removed the lab {project}")
     checkout.remember_server("")
-    with closing(Lab()) as lab:
+    with closing(Lab()) as lab, waiting("removing the images ..."):
         removed, kept = lab.remove_images()
     for name in removed:
         typer.echo(f"removed the image {name}")

@@ -99,7 +99,11 @@ def made(project: str, engine: str | None, seed: str) -> Iterator[Stage]:
     ):
         with waiting("making the hosts ..."):
             stage = todo.enter_context(on_docker(project, wanted, number))
-        yield stage
+        try:
+            yield stage
+        finally:
+            with waiting("removing the hosts ..."):
+                todo.close()
 
 
 def show(stage: Stage, chosen: Sequence[Claim], terminal: Terminal) -> Run:

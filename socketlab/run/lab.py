@@ -30,7 +30,7 @@ from socketlab import hints
 from socketlab.describe.scenario import Conversation, Engine, ServerProgram
 from socketlab.errors import EngineError, TraceError
 from socketlab.observe.words import printable
-from socketlab.run import checkout, leases, turns
+from socketlab.run import checkout, leases, steps, turns
 from socketlab.run.bundle import ROLE_LABEL, SOURCE_LABEL, Carried
 from socketlab.run.checkout import COMPOSE_YAML, ROOT
 from socketlab.run.docker_engine import connect, engine_errors
@@ -193,7 +193,8 @@ class Lab:
                 command += ["--tag", image, "--file", str(Path(build["context"]) / build["dockerfile"])]
                 command += [f"--build-arg={name}={value}" for name, value in build.get("args", {}).items()]
                 try:
-                    self._output("docker build", [*command, build["context"]])
+                    with steps.announce(f"building the image {image} ..."):
+                        self._output("docker build", [*command, build["context"]])
                 except EngineError as error:
                     base = base_of(build)
                     if self._image(base):

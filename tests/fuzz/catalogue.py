@@ -4,10 +4,10 @@ Not in `tests/fuzz/targets/__init__.py`: who fuzzes one target then loads its ne
 """
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import evidence, impairments, kernels, requests, results, streams
+from tests.fuzz.targets import bundles, evidence, impairments, kernels, requests, results, streams
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for module in (streams, impairments, kernels, requests, evidence, results)
+    for module in (streams, impairments, kernels, requests, evidence, results, bundles)
     for target in module.TARGETS
 }

@@ -316,7 +316,7 @@ def test_segments_that_are_lost_are_those_that_the_impairment_has_dropped(stage:
     ):
         before = json.loads(stage.sidecar_now())["directions"]
         connection(stage, os.urandom(200_000))
-        wait_until_quiet(stage, impaired=True)
+        assert wait_until_quiet(stage, impaired=True) == []
         after = json.loads(stage.sidecar_now())["directions"]
         ends = (at_client.near_packets(), at_server.near_packets())
     found = [each for each in journeys(*ends, (stage.client.address, stage.server.address))

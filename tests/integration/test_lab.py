@@ -3,9 +3,12 @@
 import json
 import os
 import re
+import select
+import shutil
 import subprocess
 import sys
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -66,6 +69,17 @@ def test_conversation_over_tcp_is_shown_though_the_network_loses_all_datagrams(o
     assert shown == CONVERSATION
     unanswered = re.findall(r"client-1 +\| udp_client: line (\d): no reply from", done.stderr)
     assert unanswered == ["1", "2", "3"]
+
+
+@pytest.mark.usefixtures("netem_image")
+def test_up_fails_where_the_impairment_that_was_asked_for_cannot_be(own_lab: Lab) -> None:
+    command = ("--profile", "impaired", "up", "--detach")
+    done = compose(own_lab, *command, NETEM="nonsense 5")
+    assert done.returncode == 1
+    assert f"dependency failed to start: container {own_lab.project}-netem-1" in done.stderr
+    complaints = {line for _time, _host, line in own_lab.log("netem")}
+    assert any("NETEM: 'nonsense': expected one of limit, delay" in line for line in complaints)
+    assert compose(own_lab, *command, NETEM="delay 1ms").returncode == 0
 
 
 @BOTH
@@ -286,6 +300,34 @@ def socketlab(*arguments: str) -> "subprocess.CompletedProcess[str]":
         check=False,
         cwd=ROOT,
     )
+
+
+# What stands for an engine that is slow to remove things: it waits until somebody opens the pipe.
+SLOW_TO_REMOVE = """#!/bin/sh
+case " $* " in *" down "*) read -r _ < {pipe} ;; esac
+exec {docker} "$@"
+"""
+
+
+def test_command_without_a_terminal_says_what_takes_long(own_lab: Lab, tmp_path: Path) -> None:
+    pipe, slow = tmp_path / "pipe", tmp_path / "bin" / "docker"
+    os.mkfifo(pipe)
+    slow.parent.mkdir()
+    slow.write_text(SLOW_TO_REMOVE.format(pipe=pipe, docker=shutil.which("docker")), encoding="utf-8")
+    slow.chmod(0o755)
+    with subprocess.Popen(
+        [sys.executable, "-m", "socketlab", "down", "--project", own_lab.project],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        env={**os.environ, "PATH": f"{slow.parent}:{os.environ['PATH']}"},
+    ) as down:  # fmt: skip
+        assert down.stderr is not None
+        if not select.select([down.stderr], [], [], 60)[0]:
+            down.kill()
+        assert down.stderr.readline() == "removing the hosts and their network ...\n"
+        pipe.write_text("\n", encoding="utf-8")
+        output, errors = down.communicate(timeout=60)
+    assert (down.returncode, errors) == (0, "")
+    assert "removing" not in output
 
 
 def test_command_up_tells_the_story_in_order_and_down_ends_it(

@@ -60,10 +60,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def show(name: str, found: Figures) -> None:
     """Print what became of an attack."""
     print(f"{name:<13} {MARKS[found['outcome']]}", flush=True)
-    if found["outcome"] is Outcome.UNMEASURED:
+    if "why" in found:
         print(f"              {found['why']}")
     for check in found.get("checks", ()):
-        print(f"  {'  ' if check['holds'] else '! '}          {check['statement']}: {check['seen']}")
+        mark = {True: "  ", False: "! ", None: "? "}[check["holds"]]
+        print(f"  {mark}          {check['statement']}: {check['seen']}")
 
 
 def run(options: argparse.Namespace) -> Figures:
