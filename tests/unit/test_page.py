@@ -7,10 +7,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from markupsafe import Markup
-from matplotlib.figure import Figure as MplFigure
 
-from socketlab.show.page import build, document, figures, plots, plotting, svg
+from socketlab.show.page import build, document, figures, svg
 from socketlab.show.page.build import Page
 from socketlab.show.page.figure import Figure, made
 from socketlab.show.page.tables import NOTHING
@@ -32,13 +30,6 @@ def drawn(name: str, told: Json) -> Figure:
 def complete() -> Page:
     """Of a run in which all was shown."""
     return page(documents.complete())
-
-
-@pytest.fixture
-def unplotted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For what is said beside a plot: the plot itself, which takes most of the time, is left empty."""
-    empty = plotting.Plot(Markup(), Markup(), "", MplFigure())
-    monkeypatch.setattr(plots, "plot", lambda *_arguments: empty)
 
 
 class Tags(HTMLParser):
@@ -196,7 +187,6 @@ def test_measurement_that_broke_is_no_picture(figure: str, part: str) -> None:
 
 
 @pytest.mark.parametrize(("figure", "part"), [("udp", "story"), ("tcp", "connection")])
-@pytest.mark.usefixtures("unplotted")
 def test_hosts_that_share_no_clock_have_no_picture_of_times(figure: str, part: str) -> None:
     told = documents.complete()
     for each in told["claims"]:
@@ -267,7 +257,6 @@ def test_fates_of_datagrams_are_counted_as_the_document_has_them() -> None:
     assert facts["sent"] == len(messages) == 60
 
 
-@pytest.mark.usefixtures("unplotted")
 def test_long_series_are_thinned_and_say_so() -> None:
     told = documents.complete()
     flow = next(each for each in told["claims"] if each["id"] == "T12")["figures"]["flow"]
@@ -334,7 +323,6 @@ def test_flags_of_segments_may_be_words_or_a_list() -> None:
     assert drawn("segments", told).strips == before
 
 
-@pytest.mark.usefixtures("unplotted")
 def test_shares_of_all_claims_that_measured_some_stand_together() -> None:
     told = documents.complete()
     names = [row[0] for row in cells(drawn("shares", told))]
