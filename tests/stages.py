@@ -34,10 +34,11 @@ STAGES: dict[str, list[list[str]]] = {
     "bench": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/bench"]],
     "browser": [[*PYTEST, "tests/browser"]],
     "impairment": [[*PYTEST, "--numprocesses=6", "--dist=worksteal", "tests/impairment"]],
-    # A file at a time: its tests share a lab.
-    "integration": [[*PYTEST, "--numprocesses=4", "--dist=loadfile", "tests/integration"]],
-    # What takes the time is the processor's, for programs that start on hosts. The waiting (for what a claim
-    # says is never to come, and for delays) is done beside that.
+    # Which tests share a lab, and so a worker, and which of them come first: tests/integration/conftest.py.
+    "integration": [
+        [*PYTEST, "--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder", "tests/integration"]
+    ],
+    # What takes the time is waiting: for what a claim says is never to come.
     "claims": [[*PYTEST, "--numprocesses=6", "--dist=load", "--maxschedchunk=1", "tests/claims"]],
     # All of them look at one lab, and making that is what takes the time.
     "security": [[*PYTEST, "tests/security"]],
