@@ -38,7 +38,8 @@ STAGES: dict[str, list[list[str]]] = {
     "integration": [
         [*PYTEST, "--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder", "tests/integration"]
     ],
-    # What takes the time is waiting: for what a claim says is never to come.
+    # What takes the time is the processor's, for programs that start on hosts. The waiting (for what a claim
+    # says is never to come, and for delays) is done beside that.
     "claims": [[*PYTEST, "--numprocesses=6", "--dist=load", "--maxschedchunk=1", "tests/claims"]],
     # All of them look at one lab, and making that is what takes the time.
     "security": [[*PYTEST, "tests/security"]],

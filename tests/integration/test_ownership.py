@@ -89,9 +89,11 @@ def test_a_project_that_another_checkout_has_made_is_refused(
 
 
 def test_docker_compose_run_leaves_the_server_that_up_has_started(here: Checkout) -> None:
-    here.socketlab("up", "--server", "udp_server")
+    soon = "1s"  # `docker compose run` waits for Docker to find the server healthy
+    here.socketlab("up", "--server", "udp_server", HEALTHCHECK_INTERVAL=soon)
     before = here.server()
-    done = here.run("docker", "compose", "run", "--rm", "--no-TTY", "client", "udp", typed="the same?\n")
+    run = ("docker", "compose", "run", "--rm", "--no-TTY", "client", "udp")
+    done = here.run(*run, typed="the same?\n", HEALTHCHECK_INTERVAL=soon)
     assert done.stdout == "THE SAME?\n"
     assert here.server() == before
     here.socketlab("down")
@@ -128,11 +130,11 @@ def test_netem_image_for_other_projects_is_kept_by_clean(here: Checkout, engine:
 def test_an_image_that_is_replaced_goes_unless_it_has_another_name(
     here: Checkout, engine: docker.DockerClient
 ) -> None:
-    source = here.folder / "services" / "server" / "server.py"
-    original = source.read_text(encoding="utf-8")
+    # A file of no image: all layers are those of before, which is quick, and the label makes another image.
+    source = here.folder / "services" / "server" / "version"
 
-    def built(comment: str) -> str:
-        source.write_text(f"{original}# {comment}\n", encoding="utf-8")
+    def built(version: str) -> str:
+        source.write_text(version, encoding="utf-8")
         here.run(sys.executable, "-c", "import socketlab.run.lab as lab; lab.Lab().build()")
         return here.image("server")
 
@@ -142,7 +144,7 @@ def test_an_image_that_is_replaced_goes_unless_it_has_another_name(
     with pytest.raises(ImageNotFound):
         engine.images.get(first)
     here.socketlab("up")  # in use
-    source.write_text(f"{original}# while it runs\n", encoding="utf-8")
+    source.write_text("while it runs", encoding="utf-8")
     here.socketlab("up")
     assert here.image("server") != second
     with pytest.raises(ImageNotFound):
