@@ -35,6 +35,7 @@ from socketlab.run import leases
 from socketlab.run.checkout import ROOT
 from socketlab.run.docker_engine import connect
 from socketlab.run.lab import Lab
+from tests.complaints import complaints
 from tests.faults.outcome import Broken, CannotBeTried, Seen, allowed_s
 
 COUNT, RATE, SIZE = 200, 100, 64  # messages, a second, bytes: two seconds of traffic
@@ -168,9 +169,8 @@ class Running:
         seen = Seen(exit_code=code, said=last, took_s=time.monotonic() - self.begun)
         if "Traceback" in out + err:
             raise Broken(f"expected a line, it shows a traceback that ends with {seen.said!r}", seen)
-        # What takes long is said while it is done: that is no complaint.
-        complaints = [line for line in err.splitlines() if not line.endswith(" ...")]
-        if ours and code in {1, 2} and not (len(complaints) == 1 and complaints[0].startswith("socketlab: ")):
+        complained = complaints(err)
+        if ours and code in {1, 2} and not (len(complained) == 1 and complained[0].startswith("socketlab: ")):
             raise Broken(f"expected one line 'socketlab: …', it says {err[-300:]!r}", seen)
         if code in {0, 4} and self.file is not None:
             told = json.loads(self.file.read_text(encoding="utf-8"))["results"]

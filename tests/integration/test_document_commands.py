@@ -15,6 +15,7 @@ from socketlab.run import leases
 from socketlab.run.checkout import ROOT
 from socketlab.run.lab import Lab
 from socketlab.show.progress import WIPE
+from tests.complaints import complaints
 from tests.integration.hosts import left_of
 from tests.transcripts import Run, Transcript, by_make, differences, of_layer
 
@@ -62,9 +63,7 @@ def run(line: str, environment: Mapping[str, str]) -> tuple[int, list[str], list
         ["bash", "-c", line],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=WITHIN_S, check=False,
     )  # fmt: skip
-    # What takes long on this machine is said while it is done: no document has that.
-    said = [line for line in done.stderr.splitlines() if not line.endswith(" ...")]
-    return done.returncode, done.stdout.splitlines(), said
+    return done.returncode, done.stdout.splitlines(), complaints(done.stderr)
 
 
 def typed_at(line: str, typed: str, environment: Mapping[str, str]) -> tuple[int, list[str], list[str]]:

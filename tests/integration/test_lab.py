@@ -76,12 +76,12 @@ def test_conversation_over_tcp_is_shown_though_the_network_loses_all_datagrams(o
 @pytest.mark.usefixtures("netem_image")
 def test_up_fails_where_the_impairment_that_was_asked_for_cannot_be(own_lab: Lab) -> None:
     command = ("--profile", "impaired", "up", "--detach")
-    done = compose(own_lab, *command, NETEM="nonsense 5")
+    done = compose(own_lab, *command, NETEM="nonsense 5", HEALTHCHECK_INTERVAL="1s")
     assert done.returncode == 1
     assert f"dependency failed to start: container {own_lab.project}-netem-1" in done.stderr
     complaints = {line for _time, _host, line in own_lab.log("netem")}
     assert any("NETEM: 'nonsense': expected one of limit, delay" in line for line in complaints)
-    assert compose(own_lab, *command, NETEM="delay 1ms").returncode == 0
+    assert compose(own_lab, *command, NETEM="delay 1ms", HEALTHCHECK_INTERVAL="1s").returncode == 0
 
 
 @BOTH
