@@ -23,7 +23,7 @@ from pathlib import Path
 
 import netlink
 from lab.failures import Failure
-from netem_impairment import Direction, Directions, Traffic
+from netem_impairment import Direction, Directions, Traffic, attributes
 from netem_impairment.request import DNS_PORT, ICMPV6_OF_THE_LINK, IGMP
 
 QUEUES = {Direction.EGRESS: 12_000, Direction.INGRESS: 12_001}
@@ -364,8 +364,8 @@ def _delete_table(family: Family, hooks: Sequence[str]) -> None:
     if_unused = netlink.REQUEST | 0x100  # NLM_F_NONREC
     about_nothing = struct.pack("!BBH", socket.AF_UNSPEC, 0, subsystem)
     about_family = struct.pack("!BBH", family.number, 0, 0)
-    table = netlink.message(delete_table, if_unused, about_family + netlink.text(table_name, "raw"))
-    chains = (netlink.text(chain_table, "raw") + netlink.text(chain_name, hook) for hook in hooks)
+    table = netlink.message(delete_table, if_unused, about_family + attributes.text(table_name, "raw"))
+    chains = (attributes.text(chain_table, "raw") + attributes.text(chain_name, hook) for hook in hooks)
     with netlink.Netlink(netlink.NETFILTER) as netfilter:
         # Each a transaction of its own: the commands list hooks that are not there. What somebody has begun
         # to use stays.

@@ -10,11 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import qdisc
+from kernel.netem_message import STRUCTURE, netem
 from lab.failures import Failure
 from model import Model
 from netem_impairment import Direction, Impairment, Spec, SpecError, parse
-from netlink import attributes
+from netem_impairment.attributes import attributes
 
 from tests.kernel.grammar import REFUSED, SPECS
 
@@ -63,15 +63,15 @@ def of_spec(text: str) -> dict[str, Any]:
     except SpecError as refusal:
         return {"refused": str(refusal)}
     table = TABLE if spec.distribution else None
-    message = qdisc.netem(spec, table, TABLE if spec.slot and spec.slot.distribution else None)
+    message = netem(spec, table, TABLE if spec.slot and spec.slot.distribution else None)
     seeded = parse(text if spec.seed is not None else f"{text} seed 7")
     return {
         "spec": str(spec),
         "egress": str(Impairment(spec).of(Direction.EGRESS)),
-        "structure": message[: qdisc.NETEM.size].hex(),
+        "structure": message[: STRUCTURE.size].hex(),
         "attributes": {
             str(kind): value.hex() if len(value) < 100 else hashlib.sha256(value).hexdigest()
-            for kind, value in sorted(attributes(message, qdisc.NETEM.size).items())
+            for kind, value in sorted(attributes(message, STRUCTURE.size).items())
         },
         "fates": fates(seeded, table),
     }
