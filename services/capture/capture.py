@@ -34,6 +34,7 @@ from types import FrameType
 from typing import IO
 
 import inside
+from firewall.marks import LOGGED
 from lab.failures import SIGNALS, Exit, Failure, complain, explain, ignore_signals, run
 from lab.options import Parser, whole_number
 
@@ -140,7 +141,7 @@ class Marker:
     def __init__(self, interface: str) -> None:
         if interface == inside.DEVICE:
             self._socket = socket(AF_INET, SOCK_DGRAM)
-            self._socket.setsockopt(SOL_SOCKET, SO_MARK, inside.MARKED)
+            self._socket.setsockopt(SOL_SOCKET, SO_MARK, LOGGED)
             self._socket.setsockopt(SOL_SOCKET, SO_NO_CHECK, 1)
             self._socket.bind((NOBODY[0], 0))
         else:

@@ -8,7 +8,8 @@ import struct
 import capture
 import inside
 import pytest
-import rules
+from firewall import marks
+from firewall.chains import change
 from lab.failures import Failure
 
 from socketlab.run import wire
@@ -105,13 +106,7 @@ def test_mark_in_the_log_is_a_datagram_of_its_own_socket(monkeypatch: pytest.Mon
 
 def test_log_of_packets_has_one_name_and_marks_of_its_own() -> None:
     assert wire.INSIDE_DEVICE == inside.DEVICE
-    assert len({inside.MARKED, rules.SENT, rules.PROBE}) == 3
-
-
-def test_marks_and_chains_of_the_impairment_are_known() -> None:
-    assert (inside.SENT, inside.PROBE) == (rules.SENT, rules.PROBE)
-    assert inside.IMPAIRMENT in rules.CHAINS.values()
-    assert inside.VARIANTS == rules.VARIANTS
+    assert len({marks.LOGGED, marks.SENT, marks.PROBE}) == 3
 
 
 SAVED = """*raw
@@ -120,21 +115,32 @@ SAVED = """*raw
 :netem-egress - [0:0]
 -A OUTPUT -o eth0 -j netem-egress
 -A netem-egress -j NFQUEUE --queue-num 12000 --queue-bypass
-COMMIT""".splitlines()
+COMMIT"""
 OURS = list(inside.TABLES["raw"])
-MARKED = f"-o lo -m mark --mark {inside.MARKED:#x}"
+MARKED = f"-o lo -m mark --mark {marks.LOGGED:#x}"
 
 
-def after(saved: list[str], ours: list[str]) -> list[str]:
+def after(saved: str, ours: list[str]) -> list[str]:
     """Return a table with our rules, those that lead to them first."""
-    place = next(number for number, line in enumerate(saved) if line.startswith("-A"))
+    lines = saved.splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("-A"))
     leading = [rule for rule in ours if rule.startswith("-A OUTPUT")]
     others = ours[len(leading) :]
-    return [*saved[:place], ":capture-sent - [0:0]", *leading, *saved[place:-1], *others, "COMMIT"]
+    return [*lines[:place], ":capture-sent - [0:0]", *leading, *lines[place:-1], *others, "COMMIT"]
+
+
+def changed(before: str, wanted: tuple[str, ...]) -> str:
+    """Return what makes our rules in the table raw those that are wanted."""
+    return change("raw", before, wanted, inside.CHAINS)
+
+
+def problem(lines: list[str]) -> str:
+    """Return what is wrong with a table."""
+    return inside.problem("\n".join(lines), inside.TABLES["raw"]) or ""
 
 
 def test_rules_are_put_first_and_the_impairments_are_not_named() -> None:
-    text = inside.change("raw", SAVED, inside.TABLES["raw"])
+    text = changed(SAVED, inside.TABLES["raw"])
     assert text.splitlines()[:4] == [
         "*raw", ":capture-sent - [0:0]", f"-I OUTPUT {MARKED} -j capture-sent",
         "-I OUTPUT -o eth0 -j capture-sent",
@@ -143,29 +149,28 @@ def test_rules_are_put_first_and_the_impairments_are_not_named() -> None:
 
 
 def test_rules_of_one_that_was_killed_are_replaced_and_removed() -> None:
-    left = after(SAVED, OURS)
-    text = inside.change("raw", left, inside.TABLES["raw"])
+    left = "\n".join(after(SAVED, OURS))
+    text = changed(left, inside.TABLES["raw"])
     assert (
         text.count("-D OUTPUT -o eth0 -j capture-sent")
         == text.count("-I OUTPUT -o eth0 -j capture-sent")
         == 1
     )
     assert "-X" not in text
-    text = inside.change("raw", left, ())
+    text = changed(left, ())
     assert text.splitlines() == [
         "*raw", ":capture-sent - [0:0]", "-D OUTPUT -o eth0 -j capture-sent",
         f"-D OUTPUT {MARKED} -j capture-sent", "-X capture-sent", "COMMIT",
     ]  # fmt: skip
-    assert inside.change("raw", SAVED, ()) == ""
+    assert changed(SAVED, ()) == ""
 
 
 def test_check_sees_rules_that_are_gone_changed_or_behind_the_impairments() -> None:
-    wanted = inside.TABLES["raw"]
-    assert inside.problem(after(SAVED, OURS), wanted) is None
-    assert "changed by another program" in (inside.problem(SAVED, wanted) or "")
-    assert "changed by another program" in (inside.problem(after(SAVED, OURS[:-1]), wanted) or "")
+    assert inside.problem("\n".join(after(SAVED, OURS)), inside.TABLES["raw"]) is None
+    assert "changed by another program" in problem(SAVED.splitlines())
+    assert "changed by another program" in problem(after(SAVED, OURS[:-1]))
     behind = [*after(SAVED, OURS)]
     impairment = "-A OUTPUT -o eth0 -j netem-egress"
     behind.remove(impairment)
     behind.insert(behind.index(OURS[0]), impairment)
-    assert "begin it afterwards" in (inside.problem(behind, wanted) or "")
+    assert "begin it afterwards" in problem(behind)

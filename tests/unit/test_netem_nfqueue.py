@@ -7,11 +7,11 @@ import sys
 from typing import Any, cast
 
 import netlink
-import nfqueue
 import pytest
 from lab.failures import Failure
 from netem_impairment.attributes import attribute
-from nfqueue import PacketQueue, Statistics, is_open, statistics
+from userspace import nfqueue
+from userspace.nfqueue import PacketQueue, Statistics, is_open, statistics
 
 
 def told(identifier: bytes, payload: bytes, whole: int = 0) -> bytes:

@@ -7,14 +7,13 @@ from typing import Any, cast
 import host_counters
 import link
 import netlink
-import nfqueue
-import packets
 import tcp_info
 from kernel import flower, netem_message, qdisc
 from lab.failures import Failure
 from netem_impairment.attributes import attribute, nested, text
 from netem_impairment.attributes import attributes as read_attributes
 from netem_impairment.options import loss
+from userspace import ip_packets, nfqueue
 
 from socketlab.errors import TraceError
 from socketlab.observe import processes, sockets
@@ -111,21 +110,21 @@ def packet(data: bytes) -> None:
     words = draws.number(5, 15)
     if six:
         header = bytearray(b"\x60" + draws.take(39).ljust(39, b"\0"))
-        header[6] = packets.UDP
+        header[6] = ip_packets.UDP
     else:
         header = bytearray(bytes([0x40 | words]) + draws.take(4 * words - 1).ljust(4 * words - 1, b"\0"))
         header[6:8] = b"\0\0"
     body = draws.rest() * draws.number(1, 9)
     whole = bytes(header) + body
-    cut = [bytes(one) for one in packets.fragments(whole, mtu)]
+    cut = [bytes(one) for one in ip_packets.fragments(whole, mtu)]
     if len(cut) > 1 or (len(cut) == 1 and cut[0] != whole):
         assert all(len(one) <= mtu for one in cut)
         assert _assembled(cut, 6 if six else 4, len(header)) == body
     else:
         assert cut == [whole]
-    bit %= 8 * (packets.ETHERNET + len(whole))
-    damaged = packets.corrupt(whole, bit)
-    if damaged is not None and bit // 8 >= packets.ETHERNET:
+    bit %= 8 * (ip_packets.ETHERNET + len(whole))
+    damaged = ip_packets.corrupt(whole, bit)
+    if damaged is not None and bit // 8 >= ip_packets.ETHERNET:
         differ = int.from_bytes(damaged, "big") ^ int.from_bytes(whole, "big")
         assert differ.bit_count() == 1, "not one bit was turned over"
 
