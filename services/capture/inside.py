@@ -21,7 +21,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 
-from firewall import chains, iptables
+from firewall import iptables, own_chains
 from firewall.iptables import VARIANTS
 from firewall.marks import EGRESS_CHAIN, LOGGED, PROBE, SENT, marked
 from lab.failures import Exit, Failure, run
@@ -53,7 +53,7 @@ ENDING_S = 1.5  # one that ends takes its rules back within a second
 
 def ours(saved: str) -> list[str]:
     """Return those rules of a table that are ours: in our chains, and those that lead there."""
-    return chains.owned(saved, CHAINS)[0]
+    return own_chains.owned(saved, CHAINS)[0]
 
 
 def set_rules(variant: str, tables: Mapping[str, tuple[str, ...]]) -> None:
@@ -63,7 +63,7 @@ def set_rules(variant: str, tables: Mapping[str, tuple[str, ...]]) -> None:
         Failure: the system refuses.
     """
     for table, wanted in tables.items():
-        iptables.restore(variant, chains.change(table, iptables.save(variant, table), wanted, CHAINS))
+        iptables.restore(variant, own_chains.change(table, iptables.save(variant, table), wanted, CHAINS))
 
 
 def problem(saved: str, wanted: Sequence[str]) -> str | None:

@@ -9,7 +9,7 @@ import capture
 import inside
 import pytest
 from firewall import marks
-from firewall.chains import change
+from firewall.own_chains import change
 from lab.failures import Failure
 
 from socketlab.run import wire

@@ -8,7 +8,7 @@ import pytest
 from link import Link
 from model import Model
 from netem_impairment import parse
-from userspace import flow, path_probes
+from userspace import packet_flow, path_probes
 from userspace.egress_flow import EgressFlow
 from userspace.ingress_flow import IngressFlow
 from userspace.ip_packets import udp
@@ -111,10 +111,10 @@ class FakeLink:
 class Bench:
     """A flow between fakes, and the clock."""
 
-    def __init__(self, kind: type[flow.Flow], monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, kind: type[packet_flow.Flow], monkeypatch: pytest.MonkeyPatch) -> None:
         self.story: list[str] = []
         self.now_ns = 0
-        monkeypatch.setattr(flow, "monotonic_ns", lambda: self.now_ns)
+        monkeypatch.setattr(packet_flow, "monotonic_ns", lambda: self.now_ns)
         self.queue, self.sender = FakeQueue(self.story), FakeSender(self.story)
         self.flow = kind(
             cast(PacketQueue, self.queue), cast(Sender, self.sender), cast(Link, FakeLink()), TOKEN

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from .words import Words
+from .spec_words import Words
 
 Fields: TypeAlias = dict[str, Any]  # values of a spec, by the names of its fields
 

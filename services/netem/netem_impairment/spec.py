@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from .option import Fields, Option
 from .options import corrupt, delay, duplicate, ecn, limit, loss, rate, reorder, seed, slot
+from .spec_words import Words
 from .units import SpecError, refusal
-from .words import Words
 
 # In the order in which they are rendered, and named where a word is unknown.
 OPTIONS: tuple[Option, ...] = (

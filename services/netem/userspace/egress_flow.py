@@ -5,9 +5,9 @@ To hold a packet in the queue would keep it charged to the socket that it came f
 
 from collections.abc import Sequence
 
-from .flow import Flow
 from .ip_packets import ETHERNET, fragments
 from .nfqueue import COPIED, Packet
+from .packet_flow import Flow
 from .whole_packets import WholePacket
 
 

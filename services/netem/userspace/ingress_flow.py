@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from .flow import Bytes, Flow
 from .ip_packets import ETHERNET
 from .nfqueue import COPIED, Packet
+from .packet_flow import Bytes, Flow
 from .whole_packets import WholePacket
 
 UNLIMITED = 2**31  # bytes: what arrives has been cut already

@@ -16,7 +16,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from firewall import chains
+from firewall import own_chains
 from firewall.marks import EGRESS_CHAIN, INGRESS_CHAIN, PROBE, SENT, marked
 from netem_impairment import Direction, Directions, Traffic
 from netem_impairment.request import DNS_PORT, ICMPV6_OF_THE_LINK, IGMP
@@ -87,7 +87,7 @@ def _matches(family: Family, traffic: Traffic) -> list[str]:
 
 def ours(saved: str) -> tuple[list[str], list[str]]:
     """Return our rules in what `iptables-save` printed, and our chains."""
-    rules, there = chains.owned(saved, NAMES)
+    rules, there = own_chains.owned(saved, NAMES)
     return [_normal(rule) for rule in rules], there
 
 
@@ -101,7 +101,7 @@ def _normal(rule: str) -> str:
 
 def change(saved: str, rules: Sequence[str]) -> str:
     """Return what `iptables-restore --noflush` must read, so that ours become these; empty: nothing."""
-    return chains.change(TABLE, saved, rules, NAMES)
+    return own_chains.change(TABLE, saved, rules, NAMES)
 
 
 def is_bare(saved: str) -> bool:

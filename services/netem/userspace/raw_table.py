@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import host_interfaces
 import netlink
 from firewall import iptables
 from firewall.iptables import VARIANTS
@@ -38,7 +39,7 @@ def usable(interface: str) -> tuple[str, list[Family]]:
     reasons = []
     for variant in VARIANTS:
         by_family = [_try(variant, family) for family in FAMILIES]
-        if by_family[0] is None and (by_family[1] is None or not has_ipv6(interface)):
+        if by_family[0] is None and (by_family[1] is None or not host_interfaces.ipv6_scopes(interface)):
             return variant, [
                 family for family, reason in zip(FAMILIES, by_family, strict=True) if reason is None
             ]
@@ -138,12 +139,3 @@ def _delete_table(family: Family, hooks: Sequence[str]) -> None:
                 + request
                 + netlink.message(end, netlink.REQUEST, about_nothing)
             )
-
-
-def has_ipv6(interface: str) -> bool:
-    """Tell whether an interface has an IPv6 address, be it of the link alone."""
-    try:
-        table = Path("/proc/net/if_inet6").read_text(encoding="ascii")
-    except OSError:
-        return False  # the kernel has no IPv6
-    return any(line.split()[-1] == interface for line in table.splitlines())

@@ -4,12 +4,13 @@ import os
 import subprocess
 from collections.abc import Iterable
 
+import host_interfaces
 from firewall import iptables
 from lab.failures import Failure
 from netem_impairment import Directions, Traffic
 
 from .queue_rules import CHAINS, FAMILIES, PROBE_CHAIN, TABLE, Family, change, ours, wanted
-from .raw_table import has_ipv6, restore, save, usable
+from .raw_table import restore, save, usable
 
 
 class Rules:
@@ -63,7 +64,7 @@ class Rules:
         )
 
     def _complain_of_ipv6(self) -> None:
-        if len(self._families) < len(FAMILIES) and has_ipv6(self.interface):
+        if len(self._families) < len(FAMILIES) and host_interfaces.ipv6_scopes(self.interface):
             raise Failure(
                 f"{self.interface} has an IPv6 address, and ip6tables does not work here: its packets would "
                 "not be impaired; remove the address, or use a kernel with ip6tables"

@@ -32,8 +32,8 @@ from netem_impairment import Counters, Direction, Impairment, Spec
 
 from . import raw_table
 from .egress_flow import EgressFlow
-from .flow import Flow, Waiting
 from .ingress_flow import IngressFlow
+from .packet_flow import Flow, Waiting
 from .path_probes import PathProbes
 from .raw_sender import Sender
 from .rules import Rules

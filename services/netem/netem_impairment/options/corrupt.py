@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..attributes import numbers_of
 from ..option import Fields, Option
-from ..words import Words, parse_chance, render_chance
+from ..spec_words import Words, parse_chance, render_chance
 
 CORRUPT = 4  # TCA_NETEM_CORRUPT
 PAIR = struct.Struct("=2I")

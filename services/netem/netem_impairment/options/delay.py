@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from .. import units
 from ..attributes import numbers_of
 from ..option import Fields, Option
+from ..spec_words import Words, parse_correlation, parse_distribution, with_correlation
 from ..units import S32_MAX, SpecError, refusal
-from ..words import Words, parse_correlation, parse_distribution, with_correlation
 
 DELAY_NS, JITTER_NS = 10, 11  # TCA_NETEM_LATENCY64, TCA_NETEM_JITTER64
 S64 = struct.Struct("=q")

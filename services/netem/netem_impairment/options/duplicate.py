@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..option import Fields, Option
-from ..words import Words, parse_chance, render_chance
+from ..spec_words import Words, parse_chance, render_chance
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from ..attributes import numbers_of
 from ..option import Fields, Option
+from ..spec_words import Words
 from ..units import SpecError
-from ..words import Words
 
 ECN = 7  # TCA_NETEM_ECN
 U32 = struct.Struct("=I")

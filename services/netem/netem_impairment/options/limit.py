@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from .. import units
 from ..option import Fields, Option
-from ..words import Words
+from ..spec_words import Words
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import TypeAlias
 from .. import units
 from ..attributes import NESTED, attribute, attributes, numbers_of
 from ..option import Fields, Option
+from ..spec_words import Words, parse_correlation, with_correlation
 from ..units import U32_MAX, refusal
-from ..words import Words, parse_correlation, with_correlation
 
 LOSS, STATE, GILBERT_ELLIOTT = 5, 1, 2  # TCA_NETEM_LOSS, and in it NETEM_LOSS_GI, NETEM_LOSS_GE
 FOUR, FIVE = struct.Struct("=4I"), struct.Struct("=5I")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from .. import units
 from ..attributes import numbers_of
 from ..option import Fields, Option
+from ..spec_words import Words
 from ..units import S32_MAX, S32_MIN, U32_MAX
-from ..words import Words
 
 RATE, RATE64 = 6, 8  # TCA_NETEM_RATE, TCA_NETEM_RATE64
 LAYOUT = struct.Struct("=IiIi")  # rate, packet overhead, cell size, cell overhead

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from .. import units
 from ..attributes import numbers_of
 from ..option import Fields, Option
+from ..spec_words import Words, parse_chance, render_chance
 from ..units import SpecError
-from ..words import Words, parse_chance, render_chance
 
 REORDER = 3  # TCA_NETEM_REORDER
 PAIR = struct.Struct("=2I")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .. import units
 from ..attributes import numbers_of
 from ..option import Fields, Option
-from ..words import Words
+from ..spec_words import Words
 
 SEED = 14  # TCA_NETEM_PRNG_SEED
 U64 = struct.Struct("=Q")

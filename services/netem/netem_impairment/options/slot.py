@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from .. import units
 from ..attributes import numbers_of
 from ..option import Fields, Option
+from ..spec_words import Words, parse_distribution
 from ..units import S32_MAX, SpecError
-from ..words import Words, parse_distribution
 
 SLOT = 12  # TCA_NETEM_SLOT
 LAYOUT = struct.Struct("=qqiiqq")  # delays, packets, bytes, delay and jitter of the distribution
