@@ -1,8 +1,8 @@
 """What an option of the language is: one description, which everything that knows options is fed by.
 
     parser, renderer      spec.py
-    the kernel's engine   to_kernel, from_kernel: qdisc.py; since: what an older kernel is refused with
-    the userspace engine  kernel_alone: what model.py refuses with; else the model has its step
+    the kernel's engine   to_kernel, from_kernel: kernel/netem_message.py; since: what is said of an older one
+    the userspace engine  kernel_alone: what model.py refuses it with; else the model has its step
     docs/netem.md         forms: the rows of its table
     expected shares       counted: which counter says how often it acted, and so which share is expected
 
