@@ -77,7 +77,7 @@ OPTION = Option(
             "packets go one after the other, as on a link of that rate",
         ),
     ),
-    example="rate 100kbit",
+    example="rate 100kbit 4 48 5",
     fields=RateFields,
     parse=parse,
     render=render,
