@@ -5,9 +5,10 @@ import io
 import os
 import struct
 
-import capture
 import inside
 import pytest
+import recorder
+import tcpdump
 from firewall import marks
 from firewall.own_chains import change
 from lab.failures import Failure
@@ -20,13 +21,13 @@ FRAMES = [record(ethernet(bytes(size))) for size in (10, 60, 30)]
 
 def test_records_are_passed_on_whole() -> None:
     stream = io.BytesIO(pcap(*FRAMES) + FRAMES[0][:20])
-    passed = list(capture.whole_records(stream, 10_000))
+    passed = list(tcpdump.whole_records(stream, 10_000))
     assert passed == [pcap(), *FRAMES]
 
 
 @pytest.mark.parametrize(("limit", "count"), [(24, 0), (24 + 39, 0), (24 + 40, 1), (24 + 40 + 90, 2)])
 def test_capture_that_is_full_ends_with_a_whole_record(limit: int, count: int) -> None:
-    records = capture.whole_records(io.BytesIO(pcap(*FRAMES)), limit)
+    records = tcpdump.whole_records(io.BytesIO(pcap(*FRAMES)), limit)
     assert [next(records) for _each in range(count + 1)] == [pcap(), *FRAMES[:count]]
     with pytest.raises(Failure, match="full"):
         next(records)
@@ -35,14 +36,14 @@ def test_capture_that_is_full_ends_with_a_whole_record(limit: int, count: int) -
 def test_pipe_is_as_wide_as_its_user_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as pipe, os.fdopen(writing, "wb"):
-        capture.widen(pipe)
-        assert fcntl.fcntl(reading, fcntl.F_GETPIPE_SZ) == capture.PIPE_SIZE
+        tcpdump.widen(pipe)
+        assert fcntl.fcntl(reading, fcntl.F_GETPIPE_SZ) == tcpdump.PIPE_SIZE
 
         def refuse(*_arguments: object) -> None:
             raise PermissionError
 
         monkeypatch.setattr(fcntl, "fcntl", refuse)  # as where root's pipes hold 64 MB already
-        capture.widen(pipe)
+        tcpdump.widen(pipe)
 
 
 class Wire:
@@ -75,8 +76,8 @@ def behind_log_header(datagram: bytes, port: int = 40_000) -> bytes:
 
 
 def test_mark_is_recognised_once_and_nothing_else_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture, "socket", Wire)
-    marker = capture.Marker("eth0")
+    monkeypatch.setattr(recorder, "socket", Wire)
+    marker = recorder.Marker("eth0")
     assert not marker.recognises(b"")
     tried: set[bytes] = set()
     for _again in range(3):
@@ -93,8 +94,8 @@ def test_mark_is_recognised_once_and_nothing_else_is(monkeypatch: pytest.MonkeyP
 
 
 def test_mark_in_the_log_is_a_datagram_of_its_own_socket(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture, "socket", Wire)
-    marker = capture.Marker(inside.DEVICE)
+    monkeypatch.setattr(recorder, "socket", Wire)
+    marker = recorder.Marker(inside.DEVICE)
     assert not marker.recognises(b"")
     marker.send()
     token = Wire.sent
