@@ -47,7 +47,7 @@ def test_wrong_word_is_refused_before_anything_is_touched() -> None:
             [sys.executable, "-m", "socketlab", "lossy-udp", "--loss", "x", "--project", untouched.project],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
             cwd=ROOT,
         )

@@ -66,9 +66,11 @@ def test_server_has_one_udp_socket_and_one_listening_socket_on_the_lectures_port
 
 def test_docker_reports_the_server_healthy(lab: Lab) -> None:
     # `docker compose up` waits for this before it starts the client.
-    done = lab.container("server").exec_run(["python3", "healthcheck.py", "server"])
-    assert done[0] == 0
-    assert lab.container("server").attrs["State"]["Health"]["Status"] in {"healthy", "starting"}
+    attributes = lab.container("server").attrs
+    command, *words = attributes["Config"]["Healthcheck"]["Test"]
+    assert (command, words) == ("CMD", ["python3", "healthcheck.py", "server"])
+    assert lab.container("server").exec_run(words)[0] == 0
+    assert attributes["State"]["Health"]["Status"] in {"healthy", "starting"}
 
 
 SIGNAL_THE_SERVER = """
@@ -80,23 +82,27 @@ for entry in pathlib.Path("/proc").iterdir():
 """
 
 
-def test_healthcheck_fails_while_the_program_sleeps(own_lab: Lab) -> None:
+def test_healthcheck_fails_while_the_program_sleeps(lab: Lab) -> None:
     # Its sockets stay open, and TCP connections to it still succeed: only an answer is evidence.
-    own_lab.start()
-    container = own_lab.container("server")
+    container = lab.container("server")
     assert inside(container, SIGNAL_THE_SERVER.format(signal="SIGSTOP")) == (0, "sent")
-    code, said = container.exec_run(["python3", "healthcheck.py", "server"])
+    try:
+        code, said = container.exec_run(["python3", "healthcheck.py", "server"])
+    finally:
+        assert inside(container, SIGNAL_THE_SERVER.format(signal="SIGCONT")) == (0, "sent")
     assert code == 1
     assert said == b"healthcheck: cannot get an answer (SOCK_DGRAM): timed out\n"
-    assert inside(container, SIGNAL_THE_SERVER.format(signal="SIGCONT")) == (0, "sent")
-    own_lab.wait_until_answering()
+    lab.wait_until_answering()
 
 
-def test_server_ends_on_sigterm_by_itself(own_lab: Lab) -> None:
-    own_lab.start()
-    container = own_lab.container("server")
-    container.stop(timeout=10)
-    container.reload()
-    # 137 would be the SIGKILL that follows when the time is over.
-    assert container.attrs["State"]["ExitCode"] == 0
-    assert own_lab.log("server")[-1][2].endswith("stop")
+def test_server_ends_on_sigterm_by_itself(lab: Lab) -> None:
+    container = lab.container("server")
+    container.stop(timeout=60)
+    try:
+        container.reload()
+        # 137 would be the SIGKILL that follows when the time is over.
+        assert container.attrs["State"]["ExitCode"] == 0
+        assert lab.log("server")[-1][2].endswith("stop")
+    finally:
+        container.start()
+        lab.wait_until_answering()
