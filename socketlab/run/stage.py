@@ -174,7 +174,7 @@ class Stage:
                 asking.settimeout(LOST_S - SLACK_S)  # before the host itself is given up
                 asking.call("bind", own)
                 asking.call("connect", f"{CONTROL}/control")
-                asking.send(json.dumps({"command": command, **words}).encode())
+                asking.send(json.dumps({"command": command, **words}, allow_nan=False).encode())
                 said = json.loads(asking.recv(LONGEST_ANSWER))
         except OSError as error:
             raise EngineError(f"cannot ask the sidecar: {error.strerror or error}") from error
@@ -183,7 +183,7 @@ class Stage:
                 self.sidecar.function("os", "unlink", own)
         if said["exit"]:
             raise EngineError(f"the sidecar refused: {said['error']}")
-        return json.dumps(said["answer"])
+        return json.dumps(said["answer"], allow_nan=False)
 
     def capture(self, host: Host, *, inside: bool = False, few: bool = False) -> Wire:
         """Return a context: what goes over the network at a host is captured; see `Wire`.

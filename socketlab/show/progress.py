@@ -81,7 +81,8 @@ def waiting(text: str) -> Iterator[None]:
 def _log(text: str) -> None:
     """Write a line of a log; where nobody reads it any more, none."""
     with suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{text}\n")  # in one piece: a step and one within it may be due at the same moment
+        sys.stderr.flush()
 
 
 def counting(text: str) -> Callable[[int, int], None]:
