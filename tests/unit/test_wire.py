@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from capture import SLOTS
+from recorder import SLOTS
 
 from socketlab.errors import EngineError
 from socketlab.run.wire import FEW, INTERFACES, MANY, Wire
