@@ -7,11 +7,10 @@ from typing import Any, Protocol, TypeVar
 from bench.errors import ServerFaultError, UnmeasurableError
 from bench.experiments import Experiment
 from bench.samples import Settings
-from bench.stats import Row, Sample, order
+from bench.stats import HELD_UP_PERCENT, Row, Sample, order
 
 Progress = Callable[[str], None]
 
-HELD_UP_PERCENT = 3  # more of a core than this, taken by other programs, spoils a sample
 TRIES = 3
 
 

@@ -14,6 +14,7 @@ from socketlab.errors import LabError
 from socketlab.run import bundle, checkout
 from socketlab.run.lab import ROLES, Lab
 from socketlab.show import files
+from socketlab.show.progress import waiting
 
 SaveArgument = Annotated[Path, typer.Argument(help="The file to write.", metavar="FILE")]
 LoadArgument = Annotated[Path, typer.Argument(help="A file that save has written.", metavar="FILE")]
@@ -34,7 +35,8 @@ def save(file: SaveArgument) -> None:
     files.expect_writable(file)
     with closing(Lab()) as lab, _whole(file) as unfinished:
         typer.echo("Building what has changed, then writing ...")
-        names = lab.save_images(unfinished)
+        with waiting(f"writing {file} ..."):
+            names = lab.save_images(unfinished)
     for name in names:
         typer.echo(f"    {name}")
     there = hints.own(f"bundle load {shlex.quote(file.name)}")
@@ -46,7 +48,8 @@ def load(file: LoadArgument) -> None:
     carried = bundle.read(file, ROLES)
     with closing(Lab()) as lab:
         typer.echo(f"Loading {file} ...")
-        notes = lab.load_images(file, carried)
+        with waiting(f"loading {file} ..."):
+            notes = lab.load_images(file, carried)
     for role in ROLES:
         typer.echo(f"    {checkout.image(role)}")
     typer.echo(f"    {carried['base'].name}, which they are built on")

@@ -7,10 +7,10 @@ import typer
 from netem_impairment import Directions, parse, seeded
 
 from socketlab import extras, hints
+from socketlab.common_cli import EngineOption, Text, project_option
 from socketlab.describe.scenario import Protocol
 from socketlab.describe.wishes import milliseconds, one_of, percent, seed_number
 from socketlab.errors import ScenarioError
-from socketlab.experiment_cli import EngineOption, Text, project_option
 from socketlab.lecture_cli import made
 from socketlab.observe.packets import Packet
 from socketlab.observe.recording import Recording
@@ -72,6 +72,8 @@ def capture(
         recorded = recording.record(stage, protocols, impairment)
     steps = walk.walk(recorded)
     typer.echo(walk.as_text(steps, this_terminal()))
+    for sentence in walk.still_closing(recorded):
+        typer.echo(f"\n{sentence}")
     if impairment:
         typer.echo(f"\nThe network between the two: {impairment}; its seed follows from SEED={seed}.")
     files.write_bytes(target, as_file(recorded, steps))

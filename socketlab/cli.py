@@ -1,185 +1,103 @@
-"""The command `socketlab`: one command a step of the pipeline. Exit codes: see `socketlab.errors`."""
+"""The command `socketlab`: one command a step of the pipeline. Exit codes: see `socketlab.errors`.
 
-import os
+A module is loaded when one of its commands is called: most of them take longer to load than to run. So the
+table below says which commands a module has, and what the help says of each.
+"""
+
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import Annotated
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from socketlab import bundle_cli, capture_cli, experiment_cli, hints, lecture_cli, report_cli
-from socketlab.analyse import fates
-from socketlab.describe.scenario import Conversation, Protocol, Servers
-from socketlab.errors import EngineError, LabError
-from socketlab.experiment_cli import ProjectOption
-from socketlab.observe import trace
+from socketlab.errors import LabError
 from socketlab.observe.words import printable
-from socketlab.run import checkout, turns
-from socketlab.run.lab import Lab, projects
-from socketlab.run.reaper import reap
-from socketlab.show import files, report
+from socketlab.run import steps
+from socketlab.show.progress import waiting
 
 INTERRUPTED = 130
-NETEM_IMAGE = "socketlab/netem"
+
+COMMANDS = {
+    "experiment_cli": {
+        "lossy-udp": "Send numbered datagrams through an impaired network, and show what became of each.",
+        "lossy-tcp": "Send the same messages as lines over one TCP connection: whole, in order, and at "
+        "what cost.",
+        "compare": "Send the same messages through the same network, by UDP and by TCP, and show both side "
+        "by side.",
+    },
+    "lecture_cli": {
+        "claims": "List what the lecture says, claim by claim, and what shows each.",
+        "lecture": "Show the claims of the lecture one by one, on hosts of their own, with the evidence.",
+    },
+    "capture_cli": {
+        "capture": "Record a conversation over UDP and one over TCP; explain each packet, and write all for "
+        "Wireshark.",
+    },
+    "report_cli": {
+        "report": "Show the lecture's claims, measure UDP and TCP against loss, and make a page of it, with "
+        "pictures.",
+    },
+    "lab_cli": {
+        "up": "Start the lab, show a conversation with the story of its socket calls, and leave the server "
+        "running.",
+        "down": "Stop the lab: remove its hosts and their network.",
+        "client": "Type at a client's prompt, on a host of its own; what you type comes back in upper case.",
+        "talk": "Send lines from a client host and show what became of each.",
+        "logs": "Show what all hosts of the lab have logged, in order of time.",
+        "netem-image": "Build the sidecar's image as socketlab/netem, for projects of your own. It stays: "
+        "clean keeps it.",
+        "clean": "Remove the labs made from here and the images of their hosts; nothing made from elsewhere.",
+    },
+    "bundle_cli": {
+        "bundle": "Carry the images of all hosts to a machine without an internet.",
+    },
+}
+
+
+class Commands(TyperGroup):
+    """All commands by name; each is a line of the help until it is called."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for commands in COMMANDS.values():
+            for name, line in commands.items():
+                self.add_command(TyperCommand(name, help=line))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is called, with its own arguments and options."""
+        name, _line, rest = super().resolve_command(ctx, args)
+        return name, loaded(str(name)), rest
+
+
+def loaded(name: str) -> Any:  # as typer makes it
+    """Return a command, from its module."""
+    module = next(module for module, commands in COMMANDS.items() if name in commands)
+    return of_module(module)[name]
+
+
+def of_module(module: str) -> dict[str, Any]:
+    """Return all commands of a module, by name."""
+    commands = typer.Typer()
+    commands.callback()(lambda: None)  # a single command stays one that has a name
+    import_module(f"socketlab.{module}").add_to(commands)
+    return dict(typer.main.get_group(commands).commands)
+
 
 app = typer.Typer(
     name="socketlab",
+    cls=Commands,
     help="The socket programming lecture, run on hosts of its own.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-experiment_cli.add_to(app)
-lecture_cli.add_to(app)
-capture_cli.add_to(app)
-report_cli.add_to(app)
-bundle_cli.add_to(app)
-
-ServerOption = Annotated[
-    Servers | None,
-    typer.Option(help="What runs on the server host; left out: what runs there, else the lecture's servers."),
-]
-ProtocolArgument = Annotated[Protocol, typer.Argument(help="The service to use.")]
-
-
-@contextmanager
-def timed(doing: str) -> Iterator[None]:
-    """Say what is being done and how long it took."""
-    typer.echo(f"{doing} ...", nl=False)
-    start = time.monotonic()
-    try:
-        yield
-    except BaseException:
-        typer.echo(" failed")
-        raise
-    typer.echo(f" {time.monotonic() - start:.1f} s")
-
-
-@app.command()
-def up(
-    project: ProjectOption,
-    server: Annotated[
-        Servers, typer.Option(help="What runs on the server host: the lecture's two servers, or another one.")
-    ] = Servers.LECTURE,
-) -> None:
-    """Start the lab, show a conversation with the story of its socket calls, and leave the server running."""
-    with turns.turn(project, turns.doing(), shared=True), closing(Lab(project, server)) as lab:
-        seen = set(lab.log("server"))
-        with timed("Starting the server host"):
-            lab.start()
-        with timed("Starting a client host, which finds the server by its name"):
-            code = lab.converse()
-        if project == checkout.project():
-            checkout.remember_server("" if server is Servers.LECTURE else server)
-        typer.echo()
-        for line in lab.log("server", "client"):
-            if line not in seen:
-                _time, host, text = line
-                typer.echo(f"{host:<8} | {text}")
-        typer.echo()
-        if code:
-            raise EngineError(f"the client ended with exit code {code}: see its last lines above")
-    clients = ", ".join(hints.command(f"client-{protocol}") for protocol in server.protocols)
-    talk = f"Talk to it yourself: {clients}. " if clients else ""
-    typer.echo(f"The server stays up. {talk}The end: {hints.command('down')}.")
-
-
-@app.command()
-def down(project: ProjectOption) -> None:
-    """Stop the lab: remove its hosts and their network."""
-    with closing(Lab(project)) as lab:
-        lab.stop()
-    if project == checkout.project():
-        checkout.remember_server("")
-    for other in projects():
-        end = hints.command("down", project=other)
-        typer.echo(f"The lab {other} of this {checkout.KIND} goes on: {end} ends it.")
-
-
-@app.command()
-def client(
-    protocol: ProtocolArgument,
-    project: ProjectOption,
-    arguments: Annotated[list[str] | None, typer.Argument(help="Arguments of the client program.")] = None,
-    server: ServerOption = None,
-) -> None:
-    """Type at a client's prompt, on a host of its own; what you type comes back in upper case."""
-    with turns.turn(project, turns.doing(), shared=True), closing(Lab(project, server)) as lab:
-        lab.start()
-        command, environment = lab.client_command(protocol, arguments or []), lab.environment()
-    # From here on the terminal belongs to the client: it has this process, its signals and its exit code.
-    os.execvpe(command[0], command, environment)  # noqa: S606 - a literal command, and no shell between
-
-
-@app.command()
-def talk(
-    protocol: ProtocolArgument,
-    lines: Annotated[list[str], typer.Argument(help="Lines to send.", metavar="LINE...")],
-    project: ProjectOption,
-    timeout: Annotated[
-        float, typer.Option(help="Seconds to wait for an answer.", min=0.001, max=86_400)
-    ] = 2.0,
-    json: Annotated[Path | None, typer.Option(help="Write the result to this file.")] = None,
-    server: ServerOption = None,
-) -> None:
-    """Send lines from a client host and show what became of each.
-
-    Exit code 3: a line got no answer. 4: what became of it could not be measured.
-    """
-    files.expect_writable(json)
-    conversation = Conversation(protocol, tuple(lines), timeout_s=timeout)
-    with turns.turn(project, turns.doing(), shared=True), closing(Lab(project, server)) as lab:
-        lab.start()
-        events = trace.parse(lab.talk(conversation))
-    exchanges = fates.exchanges(conversation, events)
-    typer.echo(report.as_text(exchanges))
-    files.write(json, report.as_json(conversation, exchanges))
-    raise typer.Exit(fates.exit_code(exchanges))
-
-
-@app.command()
-def logs(project: ProjectOption) -> None:
-    """Show what all hosts of the lab have logged, in order of time."""
-    with closing(Lab(project)) as lab:
-        for _time, host, text in lab.log("server", "client", "netem"):
-            typer.echo(f"{host:<8} | {text}")
-
-
-@app.command("netem-image")
-def netem_image() -> None:
-    """Build the sidecar's image as socketlab/netem, for projects of your own. It stays: clean keeps it."""
-    with closing(Lab()) as lab:
-        lab.build(COMPOSE_PROFILES="impaired")
-        lab.name_image("netem", NETEM_IMAGE)
-    page = 'docs/netem.md, "Your own services",'
-    about = f"`docker run --rm {NETEM_IMAGE} --help`" if checkout.INSTALLED else page
-    typer.echo(f"{NETEM_IMAGE} is there: {about} says how to use it.")
-
-
-@app.command()
-def clean() -> None:
-    """Remove the labs made from here and the images of their hosts; nothing made from elsewhere."""
-    for thing in reap():
-        typer.echo(f"removed the {thing}, which a killed run has left")
-    for project in projects():
-        with closing(Lab(project)) as lab:
-            lab.stop()
-            typer.echo(f"removed the lab {project}")
-    checkout.remember_server("")
-    with closing(Lab()) as lab:
-        removed, kept = lab.remove_images()
-    for name in removed:
-        typer.echo(f"removed the image {name}")
-    for name in kept:
-        typer.echo(f"kept the image {name}: a container that is not the lab's uses it")
+app.callback()(lambda: None)
 
 
 def main() -> None:
     """Run the command; a `LabError` becomes one line and its exit code."""
+    steps.announce = waiting
     try:
         app()
     except LabError as error:

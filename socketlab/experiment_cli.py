@@ -4,32 +4,28 @@ Options are taken as text and read by `socketlab.describe.wishes`: a wrong one i
 an example.
 """
 
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
 import typer
 
 from socketlab import hints
 from socketlab.analyse import result
 from socketlab.analyse.result import Result, TcpResult, UdpResult
+from socketlab.common_cli import EngineOption, ProjectOption, Text, terminated_like_interrupted
 from socketlab.describe.scenario import Experiment, Protocol, Servers
 from socketlab.describe.wishes import DEFAULTS, Wishes, experiment, whole
 from socketlab.errors import ScenarioError
-from socketlab.run import checkout, experiments, turns
+from socketlab.run import experiments, turns
 from socketlab.run.lab import Lab
 from socketlab.show import experiment_report, files
 from socketlab.show.progress import Progress, waiting
 from socketlab.show.terminal import Terminal, this_terminal
 
-TERMINATED = 128 + signal.SIGTERM
-
-Text = str | None
 CountOption = Annotated[Text, typer.Option("--count", metavar="N", help="Messages. [default: 100]")]
 SizeOption = Annotated[Text, typer.Option("--size", metavar="BYTES", help="Of each message. [default: 64]")]
 RateOption = Annotated[Text, typer.Option("--rate", metavar="N", help="Messages a second. [default: 100]")]
@@ -52,9 +48,6 @@ DirectionOption = Annotated[
     Text,
     typer.Option("--direction", metavar="D", help="both, ingress (to the server) or egress. [default: both]"),
 ]
-EngineOption = Annotated[
-    Text, typer.Option("--engine", metavar="E", help="auto, kernel or userspace. [default: auto]")
-]
 NetemOption = Annotated[
     Text, typer.Option("--netem", metavar="SPEC", help="All of the impairment, in tc-netem(8)'s language.")
 ]
@@ -72,19 +65,6 @@ TimelineOption = Annotated[
     typer.Option("--timeline", metavar="N", help="Messages to draw: a number, all or none. [default: 25]"),
 ]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")]
-
-
-def project_option(kind: str = "") -> Any:  # as typer.Option returns
-    """Return the option that names the lab; left out, it is the checkout's, or its own of this kind."""
-    return typer.Option(
-        "--project",
-        default_factory=lambda: checkout.project() + kind,
-        show_default=f"this {checkout.KIND}'s{kind and ' and '}{kind}",
-        help="Compose project: labs of different names run side by side.",
-    )
-
-
-ProjectOption = Annotated[str, project_option()]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -181,20 +161,6 @@ def how_many(timeline: str | None) -> int | None:
         ) from error
 
 
-@contextmanager
-def terminated_like_interrupted() -> Iterator[None]:
-    """Let SIGTERM end the body as Ctrl-C does: with all that is to be done at the end."""
-
-    def end(_signum: int, _frame: FrameType | None) -> NoReturn:
-        raise SystemExit(TERMINATED)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def run(
     asked: Sequence[Experiment],
     project: str,
@@ -214,8 +180,10 @@ def run(
             lab.start_impaired(asked[0].engine)
         for one in asked:
             progress = Progress(sys.stderr, sys.stderr.isatty(), one.stream.protocol)
+            doing = f"sending {one.stream.count:,} messages over {one.stream.protocol.upper()} ..."
             try:
-                results.append(result.result(one, experiments.run(lab, one, progress.show)))
+                with waiting(doing):
+                    results.append(result.result(one, experiments.run(lab, one, progress.show)))
             finally:
                 progress.done()
     typer.echo(shown(results, terminal), color=True)

@@ -14,10 +14,10 @@ import typer
 from socketlab import extras
 from socketlab.claims import registry
 from socketlab.claims.notebook import Finding, Outcome
+from socketlab.common_cli import EngineOption, project_option, terminated_like_interrupted
 from socketlab.describe.claims import CLAIMS, Claim
 from socketlab.describe.scenario import Engine
 from socketlab.describe.wishes import one_of, seed_number
-from socketlab.experiment_cli import EngineOption, project_option, terminated_like_interrupted
 from socketlab.run import turns
 from socketlab.run.stage import Stage, on_docker
 from socketlab.show import claims as shown
@@ -99,7 +99,11 @@ def made(project: str, engine: str | None, seed: str) -> Iterator[Stage]:
     ):
         with waiting("making the hosts ..."):
             stage = todo.enter_context(on_docker(project, wanted, number))
-        yield stage
+        try:
+            yield stage
+        finally:
+            with waiting("removing the hosts ..."):
+                todo.close()
 
 
 def show(stage: Stage, chosen: Sequence[Claim], terminal: Terminal) -> Run:

@@ -1,10 +1,7 @@
 """The command `report`: a run of the lecture, and a page of it."""
 
 import re
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,16 +11,17 @@ import typer
 from socketlab import extras, lecture_cli
 from socketlab.analyse.sweep import Swept, swept
 from socketlab.claims import registry
+from socketlab.common_cli import EngineOption
 from socketlab.describe.scenario import Engine
 from socketlab.describe.sweep import Sweep
 from socketlab.errors import LabError
-from socketlab.experiment_cli import EngineOption
 from socketlab.run import sweep as sweeping
 from socketlab.run.checkout import OUTPUT
 from socketlab.run.stage import Stage
 from socketlab.show import claims as shown
 from socketlab.show import files
 from socketlab.show.data import as_data
+from socketlab.show.progress import counting, waiting
 from socketlab.show.terminal import this_terminal
 
 if TYPE_CHECKING:
@@ -75,8 +73,9 @@ def report(
         files.write(page.with_suffix(".json"), text)
     else:
         told, code = document.read(run), 0
-    drawn = build.page(document.document(told, str(run or "this run")), told)
-    _written(page, drawn)
+    with waiting("drawing the page and its pictures ..."):
+        drawn = build.page(document.document(told, str(run or "this run")), told)
+        _written(page, drawn)
     typer.echo(
         f"{page}  {page.stat().st_size / 1024:,.0f} KiB, {len(drawn.pictures)} pictures in {_folder(page)}"
     )
@@ -101,27 +100,9 @@ def _made(project: str, engine: str | None, seed: str) -> tuple[dict[str, Any], 
 
 def _swept(stage: Stage, engine: Engine) -> Swept:
     sweep = replace(Sweep(), seed=stage.seed)
-    typer.echo("UDP and TCP against loss ...", err=True)
-    with _counting() as told:
-        return swept(sweep, sweeping.run(stage.experiment, sweep, told, engine))
-
-
-@contextmanager
-def _counting() -> Iterator[Any]:
-    """Say at a terminal how far the sweep is; the line is gone in the end."""
-    wanted = sys.stderr.isatty()
-
-    def told(done: int, of: int) -> None:
-        if wanted:
-            sys.stderr.write(f"\r{done} of {of} experiments")
-            sys.stderr.flush()
-
-    try:
-        yield told
-    finally:
-        if wanted:
-            sys.stderr.write(f"\r{'':40}\r")
-            sys.stderr.flush()
+    doing = "experiments of UDP and TCP against loss ..."
+    with waiting(doing):
+        return swept(sweep, sweeping.run(stage.experiment, sweep, counting(doing), engine))
 
 
 def _folder(page: Path) -> Path:

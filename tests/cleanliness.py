@@ -57,7 +57,10 @@ class Run:
     @property
     def environment(self) -> Mapping[str, str]:
         """The environment of its processes."""
-        return os.environ | {leases.RUN: self.mark, "TMPDIR": str(self.folder)}
+        variables = os.environ | {leases.RUN: self.mark, "TMPDIR": str(self.folder)}
+        # Hundreds of programs are started: with this one each compiles our modules anew.
+        variables.pop("PYTHONDONTWRITEBYTECODE", None)
+        return variables
 
     def whose(self, name: str) -> str:
         """Return whose a thing is, of which the name was taken, or was not."""

@@ -27,13 +27,19 @@ STAGES: dict[str, list[list[str]]] = {
         [sys.executable, "-m", "tests.scan"],
     ],
     "types": [[sys.executable, "-m", "mypy"]],
-    "fast": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/unit", "tests/socket", "tests/fuzz"]],
+    # A process each, side by side. Two workers that share all of these tests import all of them twice, and
+    # report each test to a third process: 15 s of a processor's time.
+    "unit": [[*PYTEST, "tests/unit"]],
+    "socket": [[*PYTEST, "tests/socket", "tests/fuzz"]],
     "bench": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/bench"]],
     "browser": [[*PYTEST, "tests/browser"]],
     "impairment": [[*PYTEST, "--numprocesses=6", "--dist=worksteal", "tests/impairment"]],
-    # A file at a time: its tests share a lab.
-    "integration": [[*PYTEST, "--numprocesses=4", "--dist=loadfile", "tests/integration"]],
-    # What takes the time is waiting: for what a claim says is never to come.
+    # Which tests share a lab, and so a worker, and which of them come first: tests/integration/conftest.py.
+    "integration": [
+        [*PYTEST, "--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder", "tests/integration"]
+    ],
+    # What takes the time is the processor's, for programs that start on hosts. The waiting (for what a claim
+    # says is never to come, and for delays) is done beside that.
     "claims": [[*PYTEST, "--numprocesses=6", "--dist=load", "--maxschedchunk=1", "tests/claims"]],
     # All of them look at one lab, and making that is what takes the time.
     "security": [[*PYTEST, "tests/security"]],
@@ -42,7 +48,7 @@ STAGES: dict[str, list[list[str]]] = {
     "load": [[*PYTEST, "tests/load"]],
 }
 # Each of these leaves a part of the machine unused: what is beside it in this list is run at the same time.
-SIDE_BY_SIDE = (("types", "browser"), ("bench", "impairment"), ("security", "faults"))
+SIDE_BY_SIDE = (("lint", "types", "unit", "socket"), ("bench", "impairment"), ("security", "faults"))
 
 
 def groups(names: Sequence[str]) -> list[list[str]]:
@@ -80,6 +86,7 @@ def run_group(names: Sequence[str], run: cleanliness.Run) -> Iterator[tuple[str,
         print(f"--- {names[0]}", flush=True)
         yield run_stage(names[0], run, None)
         return
+    print(f"side by side: {', '.join(names)}", flush=True)
     with ThreadPoolExecutor(len(names)) as pool, ExitStack() as files:
         outputs = [files.enter_context(tempfile.TemporaryFile()) for _name in names]
         done = [pool.submit(run_stage, *each) for each in zip(names, repeat(run), outputs)]

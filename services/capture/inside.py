@@ -17,69 +17,43 @@ a reader they do nothing. A second `hold` beside the first is refused: the first
 rules from the other. The impairment's own rules are never touched.
 """
 
-import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from firewall import iptables, own_chains
+from firewall.iptables import VARIANTS
+from firewall.marks import EGRESS_CHAIN, LOGGED, PROBE, SENT, marked
 from lab.failures import Exit, Failure, run
 from lab.guard import Guard, Taken
 
 GROUP = 12_003
 DEVICE = f"nflog:{GROUP}"  # as tcpdump names the log
-# Marks of packets that the impairment sends: they have been through it, or are its probes (netem/rules.py).
-SENT, PROBE = 0x6E650001, 0x6E650002
-MARKED = 0x6E650003  # of the recorder's own, see capture.py: it is logged, and goes nowhere
 # Threshold: each packet is handed over at once; else the kernel collects them, for up to a second.
 LOG = f"-j NFLOG --nflog-group {GROUP} --nflog-threshold 1"
 TABLES = {
     "raw": (
         "-A OUTPUT -o eth0 -j capture-sent",
-        f"-A OUTPUT -o lo -m mark --mark {MARKED:#x} -j capture-sent",
-        f"-A capture-sent -m mark --mark {SENT:#x} -j RETURN",
-        f"-A capture-sent -m mark --mark {PROBE:#x} -j RETURN",
+        f"-A OUTPUT -o lo {marked(LOGGED)} -j capture-sent",
+        f"-A capture-sent {marked(SENT)} -j RETURN",
+        f"-A capture-sent {marked(PROBE)} -j RETURN",
         f"-A capture-sent {LOG}",
         "-A capture-sent -o lo -j DROP",
     ),
     "mangle": (
         "-A INPUT -i eth0 -j capture-received",
         # A copy of a packet on its way in, which the impairment cannot make arrive from outside.
-        f"-A INPUT -i lo -m mark --mark {SENT:#x} -j capture-received",
+        f"-A INPUT -i lo {marked(SENT)} -j capture-received",
         f"-A capture-received {LOG}",
     ),
 }
 CHAINS = ("capture-sent", "capture-received")
-IMPAIRMENT = "netem-egress"  # the chain that it leads packets to (netem/rules.py)
 ENDING_S = 1.5  # one that ends takes its rules back within a second
-VARIANTS = ("nft", "legacy")  # as the impairment, and in its order
-SYSTEM = {"LC_ALL": "C"} | ({} if os.access("/run", os.W_OK) else {"XTABLES_LOCKFILE": os.devnull})
 
 
-def saved(variant: str, table: str) -> list[str]:
-    """Return the rules of a table."""
-    return _run([f"iptables-{variant}-save", "-t", table], "").splitlines()
-
-
-def ours(rules: list[str]) -> list[str]:
-    """Return those that are ours: in our chains, and those that lead there."""
-    return [rule for rule in rules if rule[:3] == "-A " and set(rule.split()) & set(CHAINS)]
-
-
-def change(table: str, before: list[str], wanted: tuple[str, ...]) -> str:
-    """Return what makes our rules of a table those that are wanted, in one step; empty: nothing to do."""
-    old = [rule for rule in ours(before) if rule.split()[1] not in CHAINS]  # that lead to our chains
-    there = {line.split()[0][1:] for line in before if line[:1] == ":"} & set(CHAINS)
-    needed = {rule.split()[1] for rule in wanted} & set(CHAINS)
-    if not there | needed:
-        return ""
-    lines = [f"*{table}", *(f":{chain} - [0:0]" for chain in sorted(there | needed))]  # new, or emptied
-    lines += [rule.replace("-A", "-D", 1) for rule in old]
-    # Ahead of all that is there, the impairment's too: so the last comes first.
-    lines += [rule.replace("-A", "-I", 1) for rule in reversed(wanted) if rule.split()[1] not in CHAINS]
-    lines += [rule for rule in wanted if rule.split()[1] in CHAINS]
-    lines += [f"-X {chain}" for chain in sorted(there - needed)]
-    return "\n".join([*lines, "COMMIT", ""])
+def ours(saved: str) -> list[str]:
+    """Return those rules of a table that are ours: in our chains, and those that lead there."""
+    return own_chains.owned(saved, CHAINS)[0]
 
 
 def set_rules(variant: str, tables: Mapping[str, tuple[str, ...]]) -> None:
@@ -89,17 +63,15 @@ def set_rules(variant: str, tables: Mapping[str, tuple[str, ...]]) -> None:
         Failure: the system refuses.
     """
     for table, wanted in tables.items():
-        text = change(table, saved(variant, table), wanted)
-        if text:
-            _run([f"iptables-{variant}-restore", "--noflush", "--wait=2"], text)
+        iptables.restore(variant, own_chains.change(table, iptables.save(variant, table), wanted, CHAINS))
 
 
-def problem(rules: list[str], wanted: tuple[str, ...]) -> str | None:
-    """Return what is wrong with the rules of a table, None where all packets are logged."""
-    if ours(rules) != list(wanted):
+def problem(saved: str, wanted: Sequence[str]) -> str | None:
+    """Return what is wrong with a table, None where all packets are logged."""
+    if ours(saved) != list(wanted):
         return "its rules were changed by another program"
-    leading = [rule.split()[-1] for rule in rules if rule.startswith("-A OUTPUT ")]
-    if IMPAIRMENT in leading and leading.index(IMPAIRMENT) < leading.index(CHAINS[0]):
+    leading = [rule.split()[-1] for rule in saved.splitlines() if rule.startswith("-A OUTPUT ")]
+    if EGRESS_CHAIN in leading and leading.index(EGRESS_CHAIN) < leading.index(CHAINS[0]):
         return "the impairment was set after it had begun, and takes packets first: begin it afterwards"
     return None
 
@@ -156,9 +128,9 @@ def check() -> int:
     """Say whether the packets are logged."""
     found = []
     for variant in VARIANTS:
-        tables = {table: saved(variant, table) for table in TABLES}
+        tables = {table: iptables.save(variant, table) for table in TABLES}
         if any(map(ours, tables.values())):
-            found = [problem(rules, TABLES[table]) for table, rules in tables.items()]
+            found = [problem(saved, TABLES[table]) for table, saved in tables.items()]
             break
     if not found:
         raise Failure("its rules are gone")
@@ -166,17 +138,6 @@ def check() -> int:
         if complaint:
             raise Failure(complaint)
     return Exit.OK
-
-
-def _run(command: list[str], text: str) -> str:
-    done = subprocess.run(
-        command, input=text, capture_output=True, text=True, errors="replace", check=False,
-        env=os.environ | SYSTEM,
-    )  # fmt: skip
-    if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if line and not line.startswith("#")]
-        raise Failure(f"{command[0]}: {lines[0] if lines else f'exit code {done.returncode}'}")
-    return done.stdout
 
 
 def main() -> int:

@@ -87,11 +87,13 @@ def choose(wanted: str, interface: str, directions: Directions) -> tuple[Engine,
             for other, left in KINDS.items():
                 if other != name:
                     left.sweep()
-            why = "asked for" if wanted == name else _told(problems) or "the first choice, and it works here"
+            why = (
+                "asked for" if wanted == name else _joined(problems) or "the first choice, and it works here"
+            )
             return kind.make(interface), why
         problems[name] = problem
     if wanted == AUTO:
-        raise Failure(f"no engine works here: {_told(problems)}; {remedy()}")
+        raise Failure(f"no engine works here: {_joined(problems)}; {remedy()}")
     other = next(name for name in KINDS if name != wanted)
     raise Failure(
         f"the engine {wanted} does not work here: {problems[wanted]}; try NETEM_ENGINE={other} or {AUTO}"
@@ -135,7 +137,7 @@ def _probing() -> Iterator[None]:
         ) from taken
 
 
-def _told(problems: dict[str, str]) -> str:
+def _joined(problems: dict[str, str]) -> str:
     return "; ".join(f"{name} does not work: {problem}" for name, problem in problems.items())
 
 

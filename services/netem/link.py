@@ -10,6 +10,7 @@ import struct
 
 import netlink
 from lab.failures import Failure, explain
+from netem_impairment.attributes import attributes, unpacked
 
 NEW, DELETED, LIST = 16, 17, 18  # RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK
 NEWS_OF_LINKS = 1  # RTNLGRP_LINK
@@ -72,20 +73,20 @@ class Link:
             raise Failure(
                 f"no network interface {self.interface!r}: expected one of {', '.join(sorted(found))}"
             )
-        self.index = netlink.unpacked(INFO, found[self.interface].body)[2]
+        self.index = unpacked(INFO, found[self.interface].body)[2]
         self._note(found[self.interface])
 
     def _note(self, message: netlink.Message) -> None:
-        if message.kind not in {NEW, DELETED} or netlink.unpacked(INFO, message.body)[2] != self.index:
+        if message.kind not in {NEW, DELETED} or unpacked(INFO, message.body)[2] != self.index:
             return
         # As a port of a bridge, or of another family than "all", a link can end while the interface stays.
         if message.kind == DELETED and message.body[0] != socket.AF_UNSPEC:
             return
         if message.kind == DELETED or _name(message) != self.interface:
             raise self._end()
-        mtu = netlink.attributes(message.body, INFO.size).get(MTU)
+        mtu = attributes(message.body, INFO.size).get(MTU)
         if mtu:
-            self.mtu = netlink.unpacked(U32, mtu)[0]
+            self.mtu = unpacked(U32, mtu)[0]
 
     def _end(self) -> Failure:
         self.gone = Failure(vanished(self.interface))
@@ -98,4 +99,4 @@ def vanished(interface: str) -> str:
 
 
 def _name(message: netlink.Message) -> str:
-    return netlink.attributes(message.body, INFO.size).get(NAME, b"").rstrip(b"\0").decode(errors="replace")
+    return attributes(message.body, INFO.size).get(NAME, b"").rstrip(b"\0").decode(errors="replace")

@@ -15,25 +15,25 @@ argument.
 
 What the kernel draws by no seed, and we do by ours: the number before the first of each correlated sequence.
 
-Source: netem_enqueue(), loss_event(), tabledist(), packet_time_ns(), tfifo_enqueue() and netem_dequeue() of
-the kernel's net/sched/sch_netem.c, versions 6.6 to 6.18.
+Source: netem_enqueue(), packet_time_ns(), tfifo_enqueue() and netem_dequeue() of the kernel's
+net/sched/sch_netem.c, versions 6.6 to 6.18; loss_draws.py and delay_draws.py for the draws.
 """
 
 import os
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
 import prng
+from delay_draws import delays
 from lab.failures import Failure
-from netem_impairment import Counters, GilbertElliott, RandomLoss, Spec, StateLoss
-from prng import Draw
+from loss_draws import losing
+from netem_impairment import Counters, Spec
+from netem_impairment.spec import OPTIONS
 
 P = TypeVar("P")
 
-TABLE_SCALE = 8192  # NETEM_DIST_SCALE: the unit of a distribution's table is the jitter / 8192
 NS_PER_S = 10**9
 CORRELATED = ("delay", "loss", "duplicate", "reorder", "corrupt")
 START_STREAM = 0x6C617374  # tells the seeds of the first numbers from those of the draws
@@ -50,6 +50,8 @@ class Model(Generic[P]):
     Attributes:
         seed: of all draws: the spec's, or one that the system chose.
         immediate: nothing ever waits; what is not lost is due at once.
+        overtaking: a packet may be due before one that came earlier.
+        changing: a packet may be copied, or have a bit turned over: it takes the packet itself for that.
 
     Raises:
         Failure: the spec asks for what cannot be done here exactly; the message says what and why.
@@ -64,6 +66,8 @@ class Model(Generic[P]):
         self.spec = spec
         self.seed = spec.seed if spec.seed is not None else int.from_bytes(os.urandom(8))
         self.immediate = not (spec.delay_ns or spec.jitter_ns or spec.rate)
+        self.overtaking = bool(spec.gap or spec.jitter_ns)
+        self.changing = bool(spec.duplicate or spec.corrupt)
 
         self._draw = prng.generator(self.seed)
         unseen = prng.generator(self.seed ^ START_STREAM)
@@ -72,8 +76,8 @@ class Model(Generic[P]):
         self._draw_corrupt = prng.correlated(self._draw, spec.corrupt_correlation, first["corrupt"])
         self._draw_reorder = prng.correlated(self._draw, spec.reorder_correlation, first["reorder"])
         self._draw_delay = prng.correlated(self._draw, spec.delay_correlation, first["delay"])
-        self._lost = _loss(spec, self._draw, first["loss"])
-        self._delay = _delay(spec, self._draw_delay, table)
+        self._lost = losing(spec, self._draw, first["loss"])
+        self._delay = delays(spec, self._draw_delay, table)
 
         self._since_ahead = 0  # the kernel's `counter`: delayed since the last that was sent ahead
         # The kernel's two queues. Most packets come in the order in which they are due: a line is enough for
@@ -215,93 +219,6 @@ def refuse(spec: Spec) -> None:
     Raises:
         Failure: it asks for such a thing.
     """
-    if spec.slot is not None:
-        # get_slot_next() draws when a packet leaves, by get_random_u32() or in between the packets' own
-        # draws: when that happens no seed decides.
-        raise Failure(
-            "slot: not in the user-space engine, for the kernel's draws for it follow no seed: "
-            "use the kernel's engine, or leave it out"
-        )
-    if spec.ecn:
-        raise Failure("ecn: not in the user-space engine: use the kernel's, or leave it out")
-
-
-def _loss(spec: Spec, draw: Draw, first: int) -> Callable[[], bool] | None:
-    match spec.loss:
-        case RandomLoss(probability, correlation):
-            correlated = prng.correlated(draw, correlation, first)
-            return lambda: probability >= correlated()
-        case StateLoss():
-            return _state_loss(spec.loss, draw)
-        case GilbertElliott():
-            return _gilbert_elliott(spec.loss, draw)
-        case None:
-            return None
-
-
-def _state_loss(loss: StateLoss, draw: Draw) -> Callable[[], bool]:
-    """Return the four-state chain: 1 and 2 let packets pass (in a gap, in a burst), 3 and 4 lose them."""
-    p13, p31, p32, p23, p14 = (getattr(loss, field.name) for field in fields(loss))
-    # The kernel adds in 32 bits.
-    p13_or_14, p31_or_32 = (p13 + p14) & prng.U32, (p31 + p32) & prng.U32
-    state = 1
-
-    def lost() -> bool:
-        nonlocal state
-        drawn = draw()
-        if state == 1:
-            if drawn < p14:
-                state = 4
-            elif drawn < p13_or_14:
-                state = 3
-        elif state == 2:
-            if drawn < p23:
-                state = 3
-        elif state == 3:
-            if drawn < p32:
-                state = 2
-            elif drawn < p31_or_32:
-                state = 1
-        else:
-            state = 1
-        return state > 2
-
-    return lost
-
-
-def _gilbert_elliott(loss: GilbertElliott, draw: Draw) -> Callable[[], bool]:
-    bad = False
-
-    def lost() -> bool:
-        nonlocal bad
-        if bad:
-            if draw() < loss.r:
-                bad = False
-            return draw() > loss.h  # by the state before
-        if draw() < loss.p:
-            bad = True
-        return draw() < loss.k1
-
-    return lost
-
-
-def _delay(spec: Spec, draw: Draw, table: Sequence[int] | None) -> Callable[[], int]:
-    """Return the delays, in nanoseconds; with a large jitter one may be negative: then it is due at once."""
-    mean, jitter = spec.delay_ns, spec.jitter_ns
-    if not jitter:
-        return lambda: mean
-    if not spec.distribution or table is None:
-        return lambda: draw() % (2 * jitter) + mean - jitter
-
-    size = len(table)
-    whole, rest = divmod(jitter, TABLE_SCALE)
-    half = TABLE_SCALE // 2
-
-    def delay() -> int:
-        deviation = table[draw() % size]
-        product = rest * deviation
-        # Rounded, halves away from zero: C divides towards zero.
-        rounded = (product + half) // TABLE_SCALE if product >= 0 else -((half - product) // TABLE_SCALE)
-        return rounded + whole * deviation + mean
-
-    return delay
+    for option in reversed(OPTIONS):
+        if option.kernel_alone and option.render(spec):
+            raise Failure(f"{option.word}: {option.kernel_alone}")

@@ -16,12 +16,14 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from control import Answer, Refused, ask
 from lab.failures import Exit, complain, run
 from lab.options import Parser, log_format
 from netem_impairment import (
+    Counters,
     Directions,
     Impairment,
     Spec,
@@ -183,8 +185,7 @@ def counted(found: dict[str, Any]) -> str:
     packets, dropped = found["packets"], found["dropped"]
     share = f" ({100 * dropped / packets:.2f} %)" if packets and dropped else ""
     words = [f"{packets:,} packets ({found['bytes']:,} bytes)", f"{dropped:,} lost{share}"]
-    named = {"over_limit": "over the limit", "overload": "lost to overload", "duplicated": "duplicated",
-             "corrupted": "corrupted", "reordered": "sent ahead"}  # fmt: skip
+    named = {one.name: one.metadata["words"] for one in fields(Counters) if one.metadata}
     words += [f"{found[key]:,} {name}" for key, name in named.items() if found[key] is not None]
     words += [f"{found['too_long']:,} too long"] if found["too_long"] else []  # what hardly anybody sends
     return ", ".join([*words, f"{found['queued']:,} waiting"])

@@ -1,9 +1,9 @@
 """Netlink: how a program talks to the kernel about links, qdiscs and packet queues.
 
 A message is a header (length, kind, flags, sequence number, sender) and a body: a structure that belongs to
-the kind, then attributes (length, kind, value). Everything starts at a multiple of four bytes. A request that
-asks for it is acknowledged: an error message with the error 0, or with what went wrong and, from newer
-kernels, why in words.
+the kind, then attributes (netem_impairment/attributes.py). Everything starts at a multiple of four bytes. A
+request that asks for it is acknowledged: an error message with the error 0, or with what went wrong and, from
+newer kernels, why in words.
 
 Source: netlink(7), rtnetlink(7), linux/netlink.h.
 """
@@ -14,12 +14,12 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+
+from netem_impairment.attributes import aligned, attributes, unpacked
 
 ROUTE, NETFILTER = 0, 12  # protocols of the family: NETLINK_ROUTE, NETLINK_NETFILTER
 
 HEADER = struct.Struct("=IHHII")  # length with this header, kind, flags, sequence number, port of the sender
-ATTRIBUTE = struct.Struct("=HH")  # length with this header, kind
 NUMBER = struct.Struct("=i")  # of an error, negative; 0: all went well
 LARGEST_ERROR = 4095  # MAX_ERRNO
 
@@ -29,7 +29,6 @@ DUMP_INTERRUPTED = 0x010  # what was listed changed meanwhile
 CAPPED, HAS_ATTRIBUTES = 0x100, 0x200  # of an error message: without the request's body; with reasons
 DUMP = 0x300
 EXCLUSIVE, CREATE = 0x200, 0x400
-NESTED = 0x8000  # in an attribute's kind: its value is attributes
 
 SOL_NETLINK = 270
 ADD_MEMBERSHIP, NO_ENOBUFS, CAP_ACK, EXT_ACK = 1, 5, 10, 11  # options of a socket
@@ -37,53 +36,6 @@ REASON = 1  # attribute of an error message: what is wrong, in words
 
 LONGEST_ANSWER = 1 << 20  # bytes; the kernel fills less than 64 KiB at once, but says so nowhere
 PATIENCE_S = 5.0  # the kernel answers while we send; silence for so long is a fault
-
-
-def aligned(length: int) -> int:
-    """Return where the next thing begins after one of so many bytes."""
-    return (length + 3) & ~3
-
-
-def attribute(kind: int, value: bytes = b"") -> bytes:
-    """Return one attribute, padded."""
-    return ATTRIBUTE.pack(ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
-
-
-def nested(kind: int, *attributes: bytes) -> bytes:
-    """Return an attribute whose value is attributes."""
-    return attribute(kind | NESTED, b"".join(attributes))
-
-
-def text(kind: int, value: str) -> bytes:
-    """Return an attribute whose value is text, ended by a zero."""
-    return attribute(kind, value.encode() + b"\0")
-
-
-def unpacked(fields: struct.Struct, data: bytes, start: int = 0) -> tuple[Any, ...]:
-    """Return the values of a structure that begins at an offset.
-
-    Raises:
-        ValueError: the data ends before it does.
-    """
-    if len(data) - start < fields.size:
-        raise ValueError(f"expected a structure of {fields.size} bytes, got {max(0, len(data) - start)}")
-    return fields.unpack_from(data, start)
-
-
-def attributes(data: bytes, start: int = 0) -> dict[int, bytes]:
-    """Return the values of attributes by their kind, which begin at an offset; of two alike the last.
-
-    Raises:
-        ValueError: an attribute is longer than the data, or shorter than its header.
-    """
-    values: dict[int, bytes] = {}
-    while start + ATTRIBUTE.size <= len(data):
-        length, kind = ATTRIBUTE.unpack_from(data, start)
-        if not ATTRIBUTE.size <= length <= len(data) - start:
-            raise ValueError(f"expected an attribute of 4 to {len(data) - start} bytes, got {length}")
-        values[kind & 0x3FFF] = bytes(data[start + ATTRIBUTE.size : start + length])
-        start += aligned(length)
-    return values
 
 
 @dataclass(frozen=True)

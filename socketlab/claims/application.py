@@ -32,7 +32,7 @@ def line_in_upper_case_out(stage: Stage, note: Notebook) -> None:
         note.do(f"type a line at a terminal on the client's host, at which {protocol}_client.py runs: {LINE}")
         with (
             stage.serve(program),
-            stage.capture(client) as wire,
+            stage.capture(client, few=True) as wire,
             stage.start(client, f"{protocol}_client.py", server.name, "--quiet", terminal=True) as running,
         ):
             running.written(PROMPT)
@@ -76,7 +76,7 @@ def header_and_payload(stage: Stage, note: Notebook) -> None:
         note.do(f"type a line to {protocol}_client.py, and take the packet apart that carries it")
         with (
             stage.serve(program),
-            stage.capture(client) as wire,
+            stage.capture(client, few=True) as wire,
             stage.start(client, f"{protocol}_client.py", server.name) as running,
         ):
             running.type("hello\n")

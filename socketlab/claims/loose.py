@@ -14,7 +14,7 @@ DESTINATION = slice(30, 34)  # of a frame: 14 bytes of Ethernet, and 16 of IPv4'
 def request_leaves_at_connect(stage: Stage, note: Notebook) -> None:
     """Creating a socket sends nothing. It is connect() that asks for a connection."""
     server, client, names = stage.server, stage.client, seen.names_of(stage)
-    with server.tcp(PORT), stage.capture(client) as wire:
+    with server.tcp(PORT), stage.capture(client, few=True) as wire:
         note.do(
             "create a TCP socket, and do nothing with it yet: client_socket = socket(AF_INET, SOCK_STREAM)"
         )
@@ -52,7 +52,7 @@ def name_is_translated_beforehand(stage: Stage, note: Notebook) -> None:
     server, client, names = stage.server, stage.client, seen.names_of(stage)
     with server.udp(PORT), client.udp() as client_socket:
         note.do(f"sendto(b'by name', ({server.name!r}, {PORT}))")
-        with stage.capture(client) as wire:
+        with stage.capture(client, few=True) as wire:
             client_socket.sendto(b"by name", (server.name, PORT))
             packets = wire.packets()
         own = client_socket.getsockname()[1]
@@ -71,7 +71,7 @@ def name_is_translated_beforehand(stage: Stage, note: Notebook) -> None:
             {"port of the query's socket": ", ".join(map(str, ports)), "port of our socket": str(own)},
         )
         note.do(f"sendto(b'by address', ({server.address!r}, {PORT})), the same with the address")
-        with stage.capture(client) as wire:
+        with stage.capture(client, few=True) as wire:
             client_socket.sendto(b"by address", (server.address, PORT))
             packets = wire.packets()
         sent = datagrams(packets, b"by address")

@@ -10,12 +10,11 @@ from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import ServerProgram
 from socketlab.observe.sockets import Row
-from socketlab.run.remote import Host, Program, RemoteSocket, expected, named
+from socketlab.run.remote import PATIENCE_S, Host, Program, RemoteSocket, expected, named
 from socketlab.run.stage import PORT, READY, Stage
 
 WRONG_PORT = 12_001
 SOON_S = 3.0  # by then an answer has come that comes at all: the hosts are a fraction of a millisecond apart
-ENDS_WITHIN_S = 1.0  # a program that has said its last word
 
 # Linux's numbers, of the hosts: this program may run on another system. <asm-generic/socket.h>
 SOL_SOCKET, SO_TYPE, SO_PROTOCOL, SO_DOMAIN = 1, 3, 38, 39
@@ -38,7 +37,7 @@ def socket_is_the_door(stage: Stage, note: Notebook) -> None:
     """The program holds a descriptor; what goes through the door, and when, its system decides."""
     server, client, names = stage.server, stage.client, seen.names_of(stage)
     note.do("start the lecture's TCP client, type nothing, and look at its descriptors")
-    with stage.serve(ServerProgram.LECTURE_TCP), stage.capture(client) as wire:
+    with stage.serve(ServerProgram.LECTURE_TCP), stage.capture(client, few=True) as wire:
         with stage.start(client, "tcp_client.py", server.name) as program:
             program.written("connect")
             descriptors, sockets = program.descriptors(), program.sockets("tcp")
@@ -99,7 +98,7 @@ def name_and_port(stage: Stage, note: Notebook) -> None:
     """A process is reached by its host's name or address and its port, and by nothing less."""
     server, client, names = stage.server, stage.client, seen.names_of(stage)
     note.do(f"start the lecture's UDP server on port {PORT}, and ask for it by its name alone")
-    with stage.serve(ServerProgram.LECTURE_UDP), stage.capture(client) as wire:
+    with stage.serve(ServerProgram.LECTURE_UDP), stage.capture(client, few=True) as wire:
         found = client.function("socket", "getaddrinfo", server.name, None, int(AF_INET), int(SOCK_DGRAM))
         addresses = [named(address) for *_, address in found]
         note.check(
@@ -182,7 +181,7 @@ def name_is_translated_first(stage: Stage, note: Notebook) -> None:
     ):
         with (
             stage.serve(program),
-            stage.capture(client) as wire,
+            stage.capture(client, few=True) as wire,
             stage.start(client, f"{protocol}_client.py", server.name) as running,
         ):
             running.type("hello\n")
@@ -246,7 +245,8 @@ def well_known_ports(stage: Stage, note: Notebook) -> None:
 def check_refused(program: Program, note: Notebook, *words: str) -> None:
     """Check that a server ends because it may not have a port, and says so in one line with these words."""
     output, errors = program.written(READY[ServerProgram(program.name.removesuffix(".py"))])
-    code = program.wait(ENDS_WITHIN_S)
+    # One that has written nothing but errors has ended, or is about to; one that is ready goes on.
+    code = program.wait(0 if output else PATIENCE_S)
     note.check(
         f"it ends with an error and says why: {', '.join(words)}",
         code == 1 and not output and errors.count("\n") == 1 and all(word in errors for word in words),

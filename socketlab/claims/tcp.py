@@ -66,7 +66,7 @@ def server_must_listen_first(stage: Stage, note: Notebook) -> None:
 
     note.do("the lecture's client is started, too early")
     with stage.start(stage.client, "tcp_client.py", stage.server.name, "--timeout", "1") as client:
-        code = client.wait(WITHIN_S)
+        code = client.wait()
         _output, complaint = client.written()
     require(
         note,
@@ -174,7 +174,7 @@ def systems_shake_hands(stage: Stage, note: Notebook) -> None:
     """connect() starts the handshake, and the operating systems make it."""
     with (
         stage.serve(ServerProgram.LECTURE_TCP) as server,
-        stage.capture(stage.server) as wire,
+        stage.capture(stage.server, few=True) as wire,
         stage.client.tcp() as client_socket,
         stage.other.tcp() as other_socket,
     ):

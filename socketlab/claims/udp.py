@@ -44,7 +44,7 @@ def no_handshake(stage: Stage, note: Notebook) -> None:
     note.do("type a line to the lecture's UDP client, and end it; all packets of its host are captured")
     with (
         stage.serve(ServerProgram.LECTURE_UDP),
-        stage.capture(client) as wire,
+        stage.capture(client, few=True) as wire,
         stage.start(client, "udp_client.py", server.name) as program,
     ):
         program.type("hello\n")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from socketlab.observe.packets import Packet
+from socketlab.observe.sockets import Row
 from socketlab.observe.trace import Event
 
 
@@ -17,6 +18,7 @@ class Recording:
         client_near, server_near: those of the programs' side; see `Wire.near_packets`.
         addresses: of the client and of the server.
         journals: by address, what the programs on that host have logged.
+        closing: the ends of connections that were still being closed when the capture was over.
     """
 
     client: Sequence[Packet]
@@ -25,3 +27,4 @@ class Recording:
     server_near: Sequence[Packet]
     addresses: tuple[str, str]
     journals: Mapping[str, Sequence[Event]]
+    closing: Sequence[Row] = ()

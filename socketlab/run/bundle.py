@@ -5,6 +5,7 @@ there is. It comes from somebody else: what is read here is checked before an en
 """
 
 import json
+import re
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from pathlib import Path
 from socketlab.errors import ScenarioError
 
 LARGEST_TEXT = 1 << 20  # bytes of a file in it that we read; they have some thousand
+# As Docker has it. The base image's is written into settings and shown at a terminal: no other is let in.
+NAME = re.compile(r"[a-z0-9][\w./:@-]*", re.ASCII)
 ROLE_LABEL = "org.socketlab.role"  # on every image of ours
 SOURCE_LABEL = "org.socketlab.source"  # a digest of what it was made from, on those that we have built
 
@@ -74,6 +77,8 @@ def _carried(names: list[str], config: dict[str, dict[str, dict[str, str]]]) -> 
     source = labels.get(SOURCE_LABEL, "")
     role = labels.get(ROLE_LABEL, "") if source else "base"
     for each in (name, role, source, config["architecture"]):
-        if not isinstance(each, str):
+        if not isinstance(each, str) or not each.isprintable():
             raise TypeError(f"expected text, got {each!r}")
+    if not NAME.fullmatch(name):
+        raise ValueError(f"expected the name of an image, got {name!r}")
     return Carried(name, role, source, str(config["architecture"]))

@@ -30,7 +30,7 @@ from socketlab import hints
 from socketlab.describe.scenario import Conversation, Engine, Servers
 from socketlab.errors import EngineError, TraceError
 from socketlab.observe.words import printable
-from socketlab.run import checkout, leases, turns
+from socketlab.run import checkout, leases, steps, turns
 from socketlab.run.bundle import ROLE_LABEL, SOURCE_LABEL, Carried
 from socketlab.run.checkout import COMPOSE_YAML, ROOT
 from socketlab.run.docker_engine import connect, engine_errors
@@ -175,6 +175,11 @@ class Lab:
             raise EngineError(f"{name} failed: {said}")
         return done.stdout or ""
 
+    def _described(self, **variables: str) -> Mapping[str, Any]:
+        """Return what compose.yaml says of the hosts and their network, its variables replaced."""
+        described: Mapping[str, Any] = json.loads(self._run("config", "--format", "json", **variables))
+        return described
+
     def build(self, **variables: str) -> None:
         """Build the images of the lab's hosts, as far as anything in them has changed.
 
@@ -184,16 +189,20 @@ class Lab:
         Args:
             variables: COMPOSE_PROFILES chooses the optional hosts.
         """
-        if not self.outdated(**variables):
+        self._build(partial(self.outdated, **variables))
+
+    def _build(self, outdated: Callable[[], Mapping[str, tuple[str, Mapping[str, Any]]]]) -> None:
+        if not outdated():
             return
         with turns.building(checkout.project()):  # whoever is before us may have made them
-            for image, (source, build) in self.outdated(**variables).items():
+            for image, (source, build) in outdated().items():
                 replaced = self._image(image).get("Id", "")
                 command = ["docker", "build", "--quiet", "--label", f"{SOURCE_LABEL}={source}"]
                 command += ["--tag", image, "--file", str(Path(build["context"]) / build["dockerfile"])]
                 command += [f"--build-arg={name}={value}" for name, value in build.get("args", {}).items()]
                 try:
-                    self._output("docker build", [*command, build["context"]])
+                    with steps.announce(f"building the image {image} ..."):
+                        self._output("docker build", [*command, build["context"]])
                 except EngineError as error:
                     base = base_of(build)
                     if self._image(base):
@@ -213,8 +222,13 @@ class Lab:
         Docker would find out as well, in a quarter of a second an image. Where the base image is not here,
         what was built on it stands.
         """
+        return self._outdated(self.sources(**variables))
+
+    def _outdated(
+        self, sources: Mapping[str, tuple[str, Mapping[str, Any]]]
+    ) -> dict[str, tuple[str, Mapping[str, Any]]]:
         found = {}
-        for image, (source, build) in self.sources(**variables).items():
+        for image, (source, build) in sources.items():
             present = self._image(image)
             labels = present.get("Config", {}).get("Labels") or {}
             base = layers(self._image(base_of(build)))
@@ -224,12 +238,7 @@ class Lab:
 
     def sources(self, **variables: str) -> dict[str, tuple[str, Mapping[str, Any]]]:
         """Return what each image is made from: the digest of the source, and what compose.yaml says of it."""
-        services = json.loads(self._run("config", "--format", "json", **variables))["services"]
-        return {
-            service["image"]: (digest(service["build"]), service["build"])
-            for service in services.values()
-            if "build" in service  # else it is a host that somebody added: an image that is there
-        }
+        return sources_in(self._described(**variables))
 
     def _base_where_none_is_chosen(self) -> dict[str, str]:
         """Return the variable that names our own base image, for an installation that has no other.
@@ -294,22 +303,22 @@ class Lab:
         """
         self._expect_ours()
         before = self._running()
-        self.build()
-        self._remove_if_unfit()
+        described = self._described()
+        self._build(partial(self._outdated, sources_in(described)))
+        self._remove_if_unfit(described)
         self._run("up", "--detach", "--no-deps", "server")
         after = self._running()
         if not after or after != before:
             self.wait_until_answering()
 
-    def _remove_if_unfit(self) -> None:
+    def _remove_if_unfit(self, described: Mapping[str, Any]) -> None:
         """Remove the hosts if their network, or their place in it, is not as today's compose file says.
 
         Compose makes a container anew when its image or its part of the file has changed. But a network it
         takes as it finds it: one that an earlier version has made may have a way out. And a server that
         somebody has taken off the network, or put back without its names, no client would find.
         """
-        said = json.loads(self._run("config", "--format", "json"))
-        for network, wanted in said["networks"].items():
+        for network, wanted in described["networks"].items():
             labels = [f"com.docker.compose.project={self.project}", f"com.docker.compose.network={network}"]
             with engine_errors("look at the lab's network"):
                 found = [one.attrs for one in self._docker.networks.list(filters={"label": labels})]
@@ -318,7 +327,7 @@ class Lab:
                 one["Internal"] == wanted.get("internal", False) and options.items() <= one["Options"].items()
                 for one in found
             )
-            here = said["services"]["server"]["networks"].get(network)
+            here = described["services"]["server"]["networks"].get(network)
             names = {"server", *((here or {}).get("aliases") or ())}
             for server in self.containers("server"):
                 place = server.attrs["NetworkSettings"]["Networks"].get(wanted["name"])
@@ -494,8 +503,9 @@ class Lab:
         self._expect_ours()
         before = self._running()
         sidecars = [_started(container) for container in self.containers("netem")]
-        self.build(**variables)
-        self._remove_if_unfit()
+        described = self._described(**variables)
+        self._build(partial(self._outdated, sources_in(described)))
+        self._remove_if_unfit(described)
         self._run("up", "--detach", "--no-deps", "server", "netem", **variables)
         self._experimenting = variables
         if self._running() != before:
@@ -813,6 +823,15 @@ class Lab:
                 else:
                     removed.append(name)
         return removed, kept
+
+
+def sources_in(described: Mapping[str, Any]) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Return what each image is made from, as compose.yaml says: see `Lab.sources`."""
+    return {
+        service["image"]: (digest(service["build"]), service["build"])
+        for service in described["services"].values()
+        if "build" in service  # else it is a host that somebody added: an image that is there
+    }
 
 
 def base_of(build: Mapping[str, Any]) -> str:

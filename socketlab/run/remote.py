@@ -26,6 +26,7 @@ from socketlab.errors import EngineError
 from socketlab.observe import sockets
 
 PATIENCE_S = 10.0  # for a call that blocks; a test of a claim waits for none longer
+HANGS_S = 60.0  # for what comes on however busy a machine, or something hangs; a claim is unmeasured then
 LOST_S = PATIENCE_S * 3  # without an answer of the host itself
 LONGEST_ANSWER = 64 << 20  # bytes; a journal of a long experiment is a few million
 LAST_WORDS_S = 1.0  # from a host that says no more until it has ended
@@ -152,8 +153,8 @@ class Program:
         output, errors = (_decoded(said[name]).decode(errors="replace") for name in ("output", "errors"))
         return output, errors
 
-    def wait_for(self, text: str, within_s: float = PATIENCE_S) -> str:
-        """Return all that it has written, when a text is in it.
+    def wait_for(self, text: str, within_s: float = HANGS_S) -> str:
+        """Return all that it has written, as soon as a text is in it.
 
         Raises:
             EngineError: it does not come; what came instead is in the message.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 RUNNABLE = 0o100
+LINKS = {"lab", "firewall"}  # for programs that run in a checkout; an image has the package itself
 
 
 def digest(build: Mapping[str, Any]) -> str:
@@ -33,5 +34,5 @@ def digest(build: Mapping[str, Any]) -> str:
 
 
 def is_ignored(path: Path) -> bool:
-    """Tell whether no image has a file, as .dockerignore says: compiled ones, and the links to `lab`."""
-    return "__pycache__" in path.parts or (path.name == "lab" and path.is_symlink())
+    """Tell whether no image has a file, as .dockerignore says: compiled ones, and the links to packages."""
+    return "__pycache__" in path.parts or (path.name in LINKS and path.is_symlink())

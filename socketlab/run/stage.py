@@ -4,11 +4,14 @@ A stage knows hosts (`socketlab.run.remote`) and no Docker; `on_docker` makes on
 claims are shown on other hosts, too: `tests/kernel` has a stage inside a kernel that has netem.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
+from secrets import token_hex
+from socket import SOCK_DGRAM
 
 from netem_impairment import Direction, spread
 
@@ -19,11 +22,16 @@ from socketlab.observe import evidence
 from socketlab.observe.evidence import Evidence
 from socketlab.run import experiments
 from socketlab.run.interrupts import undisturbed
-from socketlab.run.remote import Host, Program, named
-from socketlab.run.wire import Wire
+from socketlab.run.remote import HANGS_S, LOST_S, Host, Program, RemoteSocket, named
+from socketlab.run.wire import FEW, MANY, Wire
 
 PORT = 12_000
+AF_UNIX = 1  # Linux's number, of the hosts
 JSON = {"LOG_FORMAT": "json"}  # journals for programs
+# Where the sidecar is asked (services/netem/control.py), and the longest that it answers.
+CONTROL = "/run/netem"
+LONGEST_ANSWER = 1 << 17
+SLACK_S = 5.0
 READY = {
     ServerProgram.CONCURRENT: "listen",
     ServerProgram.LECTURE_UDP: "ready to receive",  # "bind" is also in what it says when that fails
@@ -42,6 +50,8 @@ class Stage:
         programs: what is started in the place of a program, by its file's name: one broken on purpose.
         seed: for what is left to chance.
         machine: what all of this runs on.
+        netem: the command that is run in the sidecar in the place of `netem`; none: the sidecar is asked
+            itself, and no program has to be started for that.
         administrator: returns a client host whose programs may do with its network what its administrator
             may. None: on these hosts all programs may.
         taps: returns a capture host that shares the network of a host; of one that may also look behind an
@@ -56,7 +66,7 @@ class Stage:
     programs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seed: int = 1
     machine: Mapping[str, str | int] = field(default_factory=dict)
-    netem: tuple[str, ...] = ("netem",)
+    netem: tuple[str, ...] = ()
     administrator: Callable[[], Host] | None = None
     taps: Callable[[Host, bool], Host] | None = None
     _journal: Program | None = None
@@ -71,7 +81,7 @@ class Stage:
         """What impairs the packets, or would; None: nothing can."""
         if self.sidecar is None:
             return None
-        said = evidence.sidecar(self.in_network(*self.netem, "stats", "--json"))
+        said = evidence.sidecar(self.sidecar_now(verify=False))
         return Network(said.engine, said.reason, dict(said.specs))
 
     @property
@@ -134,26 +144,62 @@ class Stage:
             raise EngineError(self.no_sidecar)
         with self.sidecar.start(*command) as program:
             program.end_input()
-            code = program.wait()
+            code = program.wait(HANGS_S)
             output, errors = program.written()
+        if code is None:
+            raise EngineError(f"{command[0]} has not ended within {HANGS_S:g} s")
         if code != 0:
             said = (errors or output).strip().splitlines()
             raise EngineError(f"{command[0]} failed: {said[-1] if said else f'exit code {code}'}")
         return output
 
-    def capture(self, host: Host, *, inside: bool = False) -> Wire:
+    def ask_sidecar(self, command: str, **words: str) -> str:
+        """Have the sidecar do one of the commands of `netem`; return its answer as JSON.
+
+        As `netem` itself asks it, by a datagram; but no program is started for that.
+
+        Args:
+            command: "set", "stats" or "clear".
+            words: what that takes, by the names of the sidecar's control socket.
+
+        Raises:
+            EngineError: there is no sidecar, or it refuses; its own words are in the message.
+        """
+        if self.sidecar is None:
+            raise EngineError(self.no_sidecar)
+        own = f"{CONTROL}/stage-{token_hex(4)}"
+        asking: RemoteSocket = self.sidecar.ask("socket", AF_UNIX, int(SOCK_DGRAM))
+        try:
+            with asking:
+                asking.settimeout(LOST_S - SLACK_S)  # before the host itself is given up
+                asking.call("bind", own)
+                asking.call("connect", f"{CONTROL}/control")
+                asking.send(json.dumps({"command": command, **words}, allow_nan=False).encode())
+                said = json.loads(asking.recv(LONGEST_ANSWER))
+        except OSError as error:
+            raise EngineError(f"cannot ask the sidecar: {error.strerror or error}") from error
+        finally:
+            with suppress(FileNotFoundError):
+                self.sidecar.function("os", "unlink", own)
+        if said["exit"]:
+            raise EngineError(f"the sidecar refused: {said['error']}")
+        return json.dumps(said["answer"], allow_nan=False)
+
+    def capture(self, host: Host, *, inside: bool = False, few: bool = False) -> Wire:
         """Return a context: what goes over the network at a host is captured; see `Wire`.
 
         Args:
             host: one of the stage's.
             inside: also behind the impairment, which must be there before.
+            few: some packets are all that there will be, so the capture begins sooner.
 
         Raises:
             EngineError: nothing can be captured here.
         """
         if self.taps is None:
             raise EngineError("no packets can be captured on these hosts")
-        return Wire(self.taps(host, inside), host.name, inside=inside)
+        room = FEW if few else MANY
+        return Wire(self.taps(host, inside), host.name, inside=inside, room=room)
 
     # --- experiments: what `socketlab.run.experiments` asks of hosts
 
@@ -175,16 +221,25 @@ class Stage:
 
     def impair(self, spec: str, directions: str, traffic: str) -> str:
         """Have the sidecar impair, check that packets pass through it, and return its counters as JSON."""
-        self.in_network(*self.netem, "set", "--direction", directions, "--traffic", traffic, *spec.split())
+        if self.netem:
+            options = ("--direction", directions, "--traffic", traffic)
+            self.in_network(*self.netem, "set", *options, *spec.split())
+        else:
+            self.ask_sidecar("set", spec=spec, directions=directions, traffic=traffic)
         return self.sidecar_now()
 
-    def sidecar_now(self) -> str:
-        """Check that packets still pass through the impairment, and return its counters as JSON."""
-        return self.in_network(*self.netem, "stats", "--json", "--verify")
+    def sidecar_now(self, *, verify: bool = True) -> str:
+        """Return the sidecar's counters as JSON; check first that packets still pass through it."""
+        if self.netem:
+            return self.in_network(*self.netem, "stats", "--json", *(["--verify"] if verify else []))
+        return self.ask_sidecar("stats", **({"verify": "yes"} if verify else {}))
 
     def restore_network(self) -> None:
         """Have the sidecar let all packets pass as they come."""
-        self.in_network(*self.netem, "clear")
+        if self.netem:
+            self.in_network(*self.netem, "clear")
+        else:
+            self.ask_sidecar("clear")
 
     def client_journal(
         self, arguments: Sequence[str], typed: str, told: Callable[[int, int, int], None]

@@ -21,6 +21,11 @@ PIECE = 1 << 20  # bytes
 O_RDONLY = 0
 FOLDER = "/run"
 NANOSECONDS = "--time-stamp-precision=nano"
+# Packets that may wait in the kernel for the recorder. All of a conversation fit into FEW: none is dropped,
+# though the recorder has no processor meanwhile. Each takes 128 KiB, which the kernel has to clear first: of
+# a short capture with room for MANY, as the recorder has it by itself, that is most of its cost.
+FEW, MANY = 64, 512
+SLOT_KIB = 64  # as tcpdump counts a slot (-B)
 INSIDE_DEVICE = "nflog:12003"  # as services/capture/inside.py names it
 
 
@@ -89,13 +94,15 @@ class Wire:
         inside: also record behind an impairment of the host's network, nearer to its programs: packets
             leave there that are lost on the way out, and those that are lost on the way in do not arrive.
             Their interface is "inside".
+        room: how many packets may wait for the recorder: FEW, for some lines of conversation, or MANY.
 
     Raises:
         EngineError: the capture does not begin.
     """
 
-    def __init__(self, tap: Host, where: str, *, inside: bool = False) -> None:
+    def __init__(self, tap: Host, where: str, *, inside: bool = False, room: int = MANY) -> None:
         self.tap, self.where = tap, where
+        self._room = f"-B{room * SLOT_KIB}"
         self._inside = inside
         self._todo = ExitStack()
         self._recorders: list[Recorder] = []
@@ -103,7 +110,7 @@ class Wire:
     def __enter__(self) -> "Wire":
         try:
             for interface in INTERFACES:
-                self._record(interface, interface, NANOSECONDS)
+                self._record(interface, interface, NANOSECONDS, self._room)
             if self._inside:
                 self._begin_inside()
             for recorder in self._recorders:  # they have started side by side
@@ -158,7 +165,7 @@ class Wire:
         self._todo.callback(rules.wait)
         self._todo.callback(rules.end_input)
         rules.wait_for("ready")
-        self._record(INSIDE, INSIDE_DEVICE)
+        self._record(INSIDE, INSIDE_DEVICE, self._room)
 
     def _check_inside(self) -> None:
         with self.tap.start("python3", "inside.py", "check") as check:

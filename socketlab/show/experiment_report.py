@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -125,7 +125,7 @@ def _udp(result: UdpResult, terminal: Terminal) -> list[list[str]]:
     story = result.story
     return [
         _fates(result, terminal),
-        _shares(result.shares, terminal) + _delays(result.delays, story.clocks),
+        _shares(result.shares, terminal) + _delays(result.delays, story.clocks, _ahead(result.experiment)),
         _times(result),
         _books(result, terminal),
         _faults(story.faults, story.count(Fate.UNMEASURED), terminal),
@@ -238,7 +238,13 @@ def _notes(figure: Figure) -> list[str]:
     return [f"{'':27}{note}" for note in notes]
 
 
-def _delays(delays: Sequence[Delay], clocks: str) -> list[str]:
+def _ahead(experiment: Experiment) -> set[str]:
+    """Return the ways on which some messages are sent ahead, without the delay."""
+    impairment = experiment.impairment
+    return {way for direction, way in figures.WAYS.items() if (spec := impairment.of(direction)) and spec.gap}
+
+
+def _delays(delays: Sequence[Delay], clocks: str, ahead: Collection[str]) -> list[str]:
     if clocks:
         return [f"delays, one way: unmeasured: {clocks}"]
     lines = []
@@ -248,6 +254,8 @@ def _delays(delays: Sequence[Delay], clocks: str) -> list[str]:
             f"{f'delay, {delay.way}':<25} {_ms(delay.asked):>8} {_ms(found.median):>9}  "
             f"median; from {_ms(found.least)} to {_ms(found.most)}"
         )
+        if delay.way in ahead:
+            lines.append(f"{'':27}those sent ahead without it are among them")
         lines.append(
             f"{f'variation, {delay.way}':<25} {'':>8} {_ms(found.variation_p95):>9}  "
             f"95 % within; mean step {'-' if found.step_mean is None else _ms(found.step_mean)}"

@@ -265,6 +265,23 @@ def preview(payload: bytes) -> str:
     return f'"{shown[:LONGEST_PREVIEW]}"' + ("..." if len(shown) > LONGEST_PREVIEW else "")
 
 
+def still_closing(recording: Recording) -> list[str]:
+    """Return a sentence for each end of a connection that the capture has not seen closed."""
+    client, _server = recording.addresses
+    said = []
+    for row in recording.closing:
+        name, packets = "server", recording.server_near
+        if row.local.rpartition(":")[0] == client:
+            name, packets = "client", recording.client_near
+        sent = sum("FIN" in packet.flags and packet.source == row.local for packet in packets)
+        times = "once" if sent == 1 else f"{sent} times"
+        waits = "and waits for the other's" if row.state == "FIN-WAIT-2" else "and has got no acknowledgement"
+        said.append(
+            f"The connection is still closing: the {name} has sent its FIN {times}, {waits} ({row.state})."
+        )
+    return said
+
+
 def as_text(steps: Sequence[Step], terminal: Terminal) -> str:
     """Return the walk as text, at most 80 columns wide."""
     width = min(terminal.width, WIDEST)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bench import wakeup
 from bench.build import build
+from bench.errors import UnmeasurableError
 from bench.hosts import Host, joined, unusable
 from bench.netem import EXPERIMENTS, _tcset_options, parse
 from socketlab.run import leases
@@ -34,6 +36,18 @@ def test_nonsense_is_refused_with_the_offending_word(
 def test_a_spec_is_told_to_tcset_without_what_it_does_not_know() -> None:
     assert _tcset_options("delay 10ms limit 20000") == ["--delay", "10ms"]
     assert _tcset_options("loss 1%") == ["--loss", "1%"]
+
+
+@pytest.mark.parametrize("delay_us", [0, 5000])
+def test_a_byte_comes_back_after_the_delay_and_is_then_later(delay_us: int) -> None:
+    late = wakeup.measured(None, 0.2, 200, delay_us)
+    assert 0 < late["median"] <= late["p95"]  # beyond the delay
+
+
+def test_a_byte_that_does_not_come_back_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wakeup, "PATIENCE_S", 0.5)
+    with pytest.raises(UnmeasurableError, match="did not pass a byte on"):
+        wakeup.measured(None, 0.2, 200, 3_600_000_000)
 
 
 @pytest.mark.skipif(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from bench.stats import AheadOf, AtLeast, AtMost, Row, ShareOf, Verdict, order, ratios
+from bench.stats import AheadOf, AtLeast, AtMost, Row, ShareOf, Undisturbed, Verdict, order, ratios
 
 
 def row(name: str, rates: Sequence[float | None]) -> Row:
@@ -102,3 +102,26 @@ def test_order_puts_each_server_at_each_place_in_the_course_of_the_rounds() -> N
     keys = "abcdefg"
     for place in range(len(keys)):
         assert {order(keys, number)[place] for number in range(2 * len(keys))} == set(keys)
+
+
+@pytest.mark.parametrize(
+    ("times", "held_up", "verdict", "evidence"),
+    [
+        pytest.param(3.0, 0, Verdict.MET, "3.00", id="met"),
+        pytest.param(3.0, 40, Verdict.MET, "3.00", id="met-in-spite-of-others"),
+        pytest.param(3.1, 3, Verdict.MISSED, "3.10", id="missed"),
+        pytest.param(
+            3.1,
+            4,
+            Verdict.UNMEASURED,
+            "3.10, but other programs had the core for 4 %",
+            id="others-had-the-core",
+        ),
+    ],
+)
+def test_latency_that_others_may_have_made_longer_is_not_missed(
+    times: float, held_up: float, verdict: Verdict, evidence: str
+) -> None:
+    ours = Row("ours", {0: {"times": times, "held_up_percent": held_up}})
+    judgement = Undisturbed("at most 3 times", "times", 3, "{:.2f}").judge({"ours": ours}, "ours")
+    assert (judgement.verdict, judgement.evidence) == (verdict, evidence)

@@ -3,11 +3,15 @@
 Each names the claims that it turns red. That shows of a claim that it can fail, and of what it depends.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from types import MappingProxyType
+
+from netem_impairment import Direction, Directions, Impairment, Spec, parse
 
 from socketlab.run.stage import Stage
 
@@ -21,8 +25,7 @@ class Mutation:
     Attributes:
         name: what is broken, in a few words.
         turns_red: the ids of the claims that are refuted in it; all others of its section stay shown.
-        programs: files in mutations/programs that run in the place of the lab's own, by these' names; "netem"
-            is the sidecar's command.
+        programs: files in mutations/programs that run in the place of the lab's own, by these' names.
         network: a context that breaks the network of a stage, and mends it again.
         hosts: returns a stage with other hosts, or the same ones otherwise.
         spared: claims of the section that are not tried in it, for they take long or need what is broken,
@@ -44,8 +47,7 @@ class Mutation:
             for name, file in self.programs.items()
         }
         with self.network(stage):
-            netem = programs.pop("netem", stage.netem)
-            yield self.hosts(replace(stage, programs=programs, netem=netem))
+            yield self.hosts(replace(stage, programs=programs))
 
 
 @contextmanager
@@ -67,3 +69,52 @@ def called_by_address(stage: Stage) -> Stage:
     nameless = copy(stage.server)
     nameless.name = nameless.address
     return replace(stage, server=nameless)
+
+
+class LosingNothing(Stage):
+    """A stage whose sidecar says that it does what it was asked for, and loses, reorders, doubles nothing."""
+
+    _asked: Mapping[Direction, Spec] = MappingProxyType({})
+
+    def ask_sidecar(self, command: str, **words: str) -> str:
+        """Ask for less, and say that it is what was asked for."""
+        if command == "set":
+            spec = parse(words["spec"])
+            asked = Impairment(spec, Directions(words["directions"]))
+            self._asked = {way: one for way in Direction if (one := asked.of(way))}
+            words["spec"] = str(replace(spec, loss=None, reorder=0, gap=0, duplicate=0))
+        answer = super().ask_sidecar(command, **words)
+        if command != "stats":
+            return answer
+        said = json.loads(answer)
+        for way, one in self._asked.items():
+            said["directions"][way]["spec"] = str(one)
+        return json.dumps(said)
+
+
+class LettingPass(Stage):
+    """A stage whose sidecar says that it impairs, while datagrams go past it; its own probes do not."""
+
+    # In front of the rules that send packets to the sidecar.
+    PAST = (
+        "PREROUTING -i eth0 -p udp --dport 12000 -j ACCEPT",
+        "OUTPUT -o eth0 -p udp --sport 12000 -j ACCEPT",
+    )
+
+    def ask_sidecar(self, command: str, **words: str) -> str:
+        """Lead datagrams past the sidecar as long as it impairs."""
+        if command == "clear":
+            self._past("-D")
+        answer = super().ask_sidecar(command, **words)
+        if command == "set":
+            self._past("-I")
+        return answer
+
+    def _past(self, how: str) -> None:
+        for rule in self.PAST:
+            self.in_network("iptables", "-t", "raw", how, *rule.split())
+
+
+def on(kind: type[Stage]) -> Callable[[Stage], Stage]:
+    """Return what makes a stage one of another kind, with the same hosts."""
+    return lambda stage: kind(**{each.name: getattr(stage, each.name) for each in fields(stage)})

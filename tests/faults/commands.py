@@ -14,7 +14,6 @@ from tests.faults.fault import Fault
 from tests.faults.outcome import Broken, CannotBeTried, Seen
 from tests.faults.scene import RATE, Running, Scene, eventually, expect_code
 
-ENDED_WITHIN_S = 10.0
 ATTEMPTS = 3
 MOMENTS = 6  # in the life of a lecture
 CLAIM = {"udp": "u3", "tcp": "t1"}
@@ -90,10 +89,12 @@ def make_interrupted(number: signal.Signals, scene: Scene) -> Seen:
     try:
         eventually("the client", lambda: at_run(scene, running), 60)
         running.interrupt(number)
-        seen = running.end(ENDED_WITHIN_S, ours=False)
+        pressed = time.monotonic()
+        seen = running.end(scene.allowed_s(), ours=False)
     finally:
         running.kill()
     expect_code(seen, (2, -number))
+    seen.figures["ended after, in s"] = round(time.monotonic() - pressed, 1)
     return scene.recover(seen)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.faults import commands, engine, hosts, limits, machine
 from tests.faults.fault import BOTH, Fault
-from tests.faults.outcome import Broken, CannotBeTried, Cell, Outcome, Seen
+from tests.faults.outcome import Broken, CannotBeTried, Cell, Outcome, Seen, allowed_s
 from tests.faults.scene import Scene
 
 LABS_EACH = 2  # of a protocol
@@ -81,8 +81,9 @@ def say(cell: Cell) -> None:
     """Tell of a cell as soon as it is known."""
     seen = cell.seen
     back = (
-        f"  back after {seen.recovery_s:.1f} s (usual: {seen.usual_s or 0:.1f})"
-        if seen.recovery_s is not None
+        f"  back after {seen.recovery_s:.1f} s (usual: {seen.usual_s:.1f}, a start: {seen.start_s:.1f}, "
+        f"allowed: {allowed_s(seen.usual_s, seen.start_s):.1f})"
+        if seen.recovery_s is not None and seen.usual_s is not None and seen.start_s is not None
         else ""
     )
     what = cell.why or seen.reported or seen.said

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 VERSION = 1  # of the document; changes when the meaning of a field does
-RECOVERED_WITHIN_S = 10.0
+STARTS = 2  # that a recovery may cost: hosts are removed, and made anew; neither takes longer than a start
 
 
 class Outcome(StrEnum):
@@ -34,6 +34,7 @@ class Seen:
         recovery_s: from the end of the fault and of the command until another experiment on this lab was
             answered in full.
         usual_s: how long such an experiment took on this lab before any fault.
+        start_s: how long it took before that to make the lab's hosts from nothing, until they were ready.
         attempts: how many experiments that took.
         meanwhile: what an attempt before the last one said.
         left: what was there that should not be, after the command.
@@ -49,10 +50,21 @@ class Seen:
     took_s: float | None = None
     recovery_s: float | None = None
     usual_s: float | None = None
+    start_s: float | None = None
     attempts: int | None = None
     meanwhile: str = ""
     left: list[str] = field(default_factory=list)
     figures: dict[str, float | int | str] = field(default_factory=dict)
+
+
+def allowed_s(usual_s: float, start_s: float) -> float:
+    """Return how long a recovery may take: as if somebody had removed the lab, and begun anew.
+
+    Recovery has the steps of an experiment, and in the worst case those of a start beside them: network,
+    server, sidecar, their readiness; what is broken is removed before. All of them get slower with the
+    machine, so they are bounded by what they took undisturbed in the same run.
+    """
+    return usual_s + STARTS * start_s
 
 
 class Broken(Exception):

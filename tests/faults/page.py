@@ -60,7 +60,9 @@ def row(cell: dict[str, Any]) -> str:
         sees += f" ({seen['came_bytes']:,} of {seen['expected_bytes']:,} bytes, in order)"
     back = "" if seen["recovery_s"] is None else f"{seen['recovery_s']:.1f} s"
     if seen["usual_s"]:
-        back += f" (usual: {seen['usual_s']:.1f} s)"
+        # A document of the first release has no start's time.
+        start = f", a start: {seen['start_s']:.1f} s" if seen.get("start_s") else ""
+        back += f" (usual: {seen['usual_s']:.1f} s{start})"
     if (seen["attempts"] or 1) > 1:
         back += f" ({seen['attempts']} attempts: {seen['meanwhile']})"
     outcome = cell["outcome"] + (f": {cell['why']}" if cell["why"] else "")

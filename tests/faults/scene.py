@@ -6,7 +6,8 @@ What holds of every fault:
 2. A message that nobody can know the fate of is unmeasured. None is called lost that the fault has taken.
 3. Over TCP the bytes that came are the first of those that were sent, each once and in order. When they are
    not all, the run says so.
-4. The next experiment on the same lab is answered in full, at most RECOVERED_WITHIN_S later than usual.
+4. The next experiment on the same lab is answered in full, no later than if the lab had been removed and
+   made anew: `allowed_s`, from an undisturbed experiment and an undisturbed start in the same run.
 5. No client is left, and the network is as clean as before.
 """
 
@@ -34,7 +35,8 @@ from socketlab.run import leases
 from socketlab.run.checkout import ROOT
 from socketlab.run.docker_engine import connect
 from socketlab.run.lab import Lab
-from tests.faults.outcome import RECOVERED_WITHIN_S, Broken, CannotBeTried, Seen
+from tests.complaints import complaints
+from tests.faults.outcome import Broken, CannotBeTried, Seen, allowed_s
 
 COUNT, RATE, SIZE = 200, 100, 64  # messages, a second, bytes: two seconds of traffic
 AGAIN = 20  # messages of an experiment that shows that the lab is as before
@@ -167,7 +169,8 @@ class Running:
         seen = Seen(exit_code=code, said=last, took_s=time.monotonic() - self.begun)
         if "Traceback" in out + err:
             raise Broken(f"expected a line, it shows a traceback that ends with {seen.said!r}", seen)
-        if ours and code in {1, 2} and (len(err.splitlines()) != 1 or not err.startswith("socketlab: ")):
+        complained = complaints(err)
+        if ours and code in {1, 2} and not (len(complained) == 1 and complained[0].startswith("socketlab: ")):
             raise Broken(f"expected one line 'socketlab: …', it says {err[-300:]!r}", seen)
         if code in {0, 4} and self.file is not None:
             told = json.loads(self.file.read_text(encoding="utf-8"))["results"]
@@ -230,10 +233,13 @@ class Scene:
     def __init__(self, protocol: str, folder: Path, address: str | None = None) -> None:
         self.protocol = protocol
         self.folder = folder
+        self.address = address
         self.environment = {"DOCKER_HOST": address} if address else {}
         self.lab = Lab(leases.take(), Servers.CONCURRENT, address=address)
         self.engine = connect(address)
-        self.usual_s: float | None = None  # an experiment on this lab, undisturbed; None: nobody has tried
+        # Undisturbed: making the hosts from nothing, and an experiment on them. None: nobody has tried.
+        self.start_s: float | None = None
+        self.usual_s: float | None = None
         self.fit = False  # it is up, and as after an experiment
 
     def stop(self) -> None:
@@ -329,13 +335,16 @@ class Scene:
         return Running(command, file, self.environment | dict(environment or {}))
 
     def ready(self) -> None:
-        """Have the lab up, and know how long an experiment takes on it.
+        """Have the lab up, and know how long that takes from nothing, and an experiment on it.
 
         Raises:
             CannotBeTried: one fails without a fault, too.
         """
         if self.usual_s is None or not self.fit:
+            self.lab.build(COMPOSE_PROFILES="impaired")  # is no part of a start
+            begun = time.monotonic()
             self.lab.start_impaired(Engine.USERSPACE)
+            self.start_s = time.monotonic() - begun
             begun = time.monotonic()
             if (usual := self.start(count=AGAIN).end()).exit_code:
                 raise CannotBeTried(f"an experiment fails without a fault, too: {usual.said}")
@@ -359,12 +368,20 @@ class Scene:
 
         def under_way() -> bool:
             if running.process.poll() is not None:
-                raise Broken(f"the traffic has not begun: {running.end().said}")
+                if (ended := running.end()).exit_code == 0:
+                    raise CannotBeTried("all messages were answered before their traffic was seen")
+                raise Broken(f"the traffic has not begun: {ended.said}")
             return server.logs(since=mark, stream=False).count(wanted) > BEGUN
 
-        eventually("traffic at the server", under_way, 60)
+        eventually("traffic at the server", under_way, max(PATIENCE_S, self.allowed_s()))
 
     # --- afterwards
+
+    def allowed_s(self) -> float:
+        """Return how long a recovery may take on this lab."""
+        if self.usual_s is None or self.start_s is None:
+            raise CannotBeTried("nobody has measured what an experiment takes without a fault")
+        return allowed_s(self.usual_s, self.start_s)
 
     def recover(self, seen: Seen) -> Seen:
         """Run experiments on the lab until one is answered in full, and add how long that took.
@@ -372,8 +389,8 @@ class Scene:
         Raises:
             Broken: it took too long, or something is left.
         """
-        begun = time.monotonic()
-        seen.attempts, seen.usual_s = 0, self.usual_s
+        allowed, begun = self.allowed_s(), time.monotonic()
+        seen.attempts, seen.usual_s, seen.start_s = 0, self.usual_s, self.start_s
         if NOT_RESTORED not in seen.reported:  # what it has said itself, is for the next run to mend
             seen.left = self.left_over()
         while True:
@@ -383,17 +400,32 @@ class Scene:
             if (again.exit_code, again.fates) == (0, {"answered": AGAIN}):
                 break
             seen.meanwhile = again.said
-            if seen.recovery_s > 3 * RECOVERED_WITHIN_S:
+            if seen.recovery_s > 3 * allowed:
                 raise Broken(f"the lab does not recover: {again.said}", seen)
         seen.left += self.left_over()
         if seen.left:
             raise Broken(f"expected nothing to be left, there is {', '.join(seen.left)}", seen)
-        late_s = seen.recovery_s - (self.usual_s or 0)
-        if late_s > RECOVERED_WITHIN_S:
-            raise Broken(
-                f"expected the lab back within {RECOVERED_WITHIN_S:g} s, it took {late_s:.1f} s", seen
-            )
+        if seen.recovery_s > allowed:
+            # The machine may be busier by now than when the lab was made: what would another one take?
+            self._compare_with_another(seen)
+            allowed = allowed_s(seen.usual_s or 0, seen.start_s or 0)
+            if seen.recovery_s > allowed:
+                raise Broken(
+                    f"expected the lab back within {allowed:.1f} s (usual: {seen.usual_s:.1f} s, a start: "
+                    f"{seen.start_s:.1f} s), it took {seen.recovery_s:.1f} s",
+                    seen,
+                )
         return seen
+
+    def _compare_with_another(self, seen: Seen) -> None:
+        """Measure what is usual again, on another lab, and keep the longer times."""
+        other = Scene(self.protocol, self.folder, self.address)
+        try:
+            other.ready()
+        finally:
+            other.close()
+        seen.usual_s = max(filter(None, (seen.usual_s, other.usual_s)))
+        seen.start_s = max(filter(None, (seen.start_s, other.start_s)))
 
 
 def expect_code(seen: Seen, codes: Collection[int]) -> None:

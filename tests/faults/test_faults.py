@@ -13,7 +13,7 @@ from numbered import message
 from tests.faults import matrix, page
 from tests.faults.fault import Fault
 from tests.faults.outcome import Broken, CannotBeTried, Cell, Outcome, Seen
-from tests.faults.scene import Running, Scene, add_result
+from tests.faults.scene import AGAIN, Running, Scene, add_result
 from tests.reliability import PAGE
 
 SOME = [replace(fault, protocols=fault.representative) for fault in matrix.FAULTS if fault.representative]
@@ -127,6 +127,11 @@ def test_command_that_ends_badly_is_broken(program: str, said: str) -> None:
         Running([sys.executable, "-c", program]).end(within_s=2)
 
 
+def test_step_that_took_long_is_no_complaint() -> None:
+    said = "import sys; sys.exit('making the hosts ...\\nsocketlab: no')"
+    assert Running([sys.executable, "-c", said]).end(within_s=20).said == "socketlab: no"
+
+
 class NoLab:
     """Is stopped when a fault breaks it."""
 
@@ -154,6 +159,84 @@ def test_what_a_fault_raises_is_an_outcome(error: Exception, outcome: Outcome, s
     cell = matrix.tried(Fault("name", "group", "does", run), scene)
     assert (cell.outcome, scene.stopped) == (outcome, stopped)
     assert "why" in cell.why
+
+
+# --- late
+
+
+class Clock:
+    """A clock that goes as it is told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+class LabOnPaper(Scene):
+    """A lab on which an experiment takes so long as it is told.
+
+    Args:
+        clock: goes on by so much.
+        usual_s, start_s: undisturbed, when it was made.
+        back_s: of the experiment after a fault.
+        later: the same two of another lab, which is made afterwards.
+    """
+
+    def __init__(
+        self, clock: Clock, usual_s: float, start_s: float, back_s: float, later: tuple[float, float]
+    ) -> None:
+        self.clock, self.usual_s, self.start_s, self.back_s, self.later = (
+            clock, usual_s, start_s, back_s, later,
+        )  # fmt: skip
+
+    def left_over(self) -> list[str]:
+        """Nothing."""
+        return []
+
+    def start(self, *_arguments: object, **_options: object) -> Any:
+        """Return what ends at once, by this clock so much later."""
+        return self
+
+    def end(self) -> Seen:
+        """Say that all is answered."""
+        self.clock.now += self.back_s
+        return Seen(exit_code=0, fates={"answered": AGAIN})
+
+    def _compare_with_another(self, seen: Seen) -> None:
+        seen.usual_s, seen.start_s = self.later
+
+
+@pytest.mark.parametrize(
+    ("back_s", "later", "held"),
+    [
+        pytest.param(12.9, (5, 4), True, id="in-time"),
+        pytest.param(13.1, (5, 4), False, id="late"),
+        pytest.param(25.9, (10, 8), True, id="slow-machine-by-now"),
+        pytest.param(26.1, (10, 8), False, id="late-for-a-slow-machine-too"),
+    ],
+)
+def test_recovery_is_late_against_undisturbed_steps(
+    monkeypatch: pytest.MonkeyPatch, back_s: float, later: tuple[float, float], held: bool
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("tests.faults.scene.time", clock)
+    lab = LabOnPaper(clock, 5, 4, back_s, later)
+    if held:
+        assert lab.recover(Seen()).recovery_s == pytest.approx(back_s)
+        return
+    with pytest.raises(Broken, match="expected the lab back within") as broken:
+        lab.recover(Seen())
+    assert broken.value.seen.recovery_s == pytest.approx(back_s)
+
+
+def test_recovery_without_a_reference_cannot_be_judged() -> None:
+    lab = LabOnPaper(Clock(), 5, 4, 1, (5, 4))
+    lab.usual_s = None
+    with pytest.raises(CannotBeTried, match="without a fault"):
+        lab.recover(Seen())
 
 
 # --- the page

@@ -23,9 +23,9 @@ from tests.fuzz import paths
 paths.found()
 
 from tests.fuzz import figures, libfuzzer  # noqa: E402 - our modules can be found from here on
+from tests.fuzz.catalogue import TARGETS  # noqa: E402
 from tests.fuzz.corpus import CORPUS, keep, seed_folder  # noqa: E402
 from tests.fuzz.page import PART  # noqa: E402
-from tests.fuzz.targets import TARGETS  # noqa: E402
 
 HELD, BROKEN, USAGE, UNMEASURED = 0, 1, 2, 3
 CRASHES = paths.ROOT / "results" / "fuzz"

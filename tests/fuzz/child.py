@@ -1,8 +1,12 @@
-"""Fuzzes one target with libFuzzer, by atheris: `python -m tests.fuzz.child TARGET [libFuzzer's arguments]`.
+"""Fuzzes one target with libFuzzer, by atheris.
 
-A process of its own, for libFuzzer ends the one that it runs in, and so does a crash.
+    python -m tests.fuzz.child MODULE TARGET [libFuzzer's arguments]
+
+MODULE is where the target is, in `tests/fuzz/targets/`: to load all of these takes some seconds. It runs in a
+process of its own, for libFuzzer ends the one that it runs in, and so does a crash.
 """
 
+import importlib
 import shlex
 import sys
 
@@ -13,12 +17,13 @@ from tests.fuzz.paths import OURS
 
 def main() -> None:
     """Have our own modules tell where they come by as they are loaded, then try inputs until told to stop."""
+    module, wanted, *arguments = sys.argv[1:]
     with atheris.instrument_imports(include=OURS):
-        from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - what is loaded before tells nothing
-    target = TARGETS[sys.argv[1]]
+        found = importlib.import_module(module)  # what is loaded before tells nothing
+    target = next(target for target in found.TARGETS if target.name == wanted)
     # To merge, libFuzzer starts itself anew, by what it takes for its own name, and a shell.
-    name = f"{shlex.quote(sys.executable)} -m tests.fuzz.child {target.name}"
-    atheris.Setup([name, *sys.argv[2:]], target.one)
+    name = f"{shlex.quote(sys.executable)} -m tests.fuzz.child {module} {wanted}"
+    atheris.Setup([name, *arguments], target.one)
     atheris.Fuzz()
 
 

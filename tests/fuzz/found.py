@@ -4,7 +4,7 @@ import struct
 from dataclasses import dataclass
 
 import netlink
-import qdisc
+from kernel import qdisc
 
 from tests.fuzz.targets.evidence import ARP, SENDER, SYN, file_of, frame, ip, said
 

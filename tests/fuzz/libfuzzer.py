@@ -87,7 +87,7 @@ def merge(target: Target, corpus: Path, smallest: Path) -> None:
 
 
 def _run(target: Target, *arguments: str, within_s: float) -> str:
-    command = [sys.executable, "-m", "tests.fuzz.child", target.name, *arguments]
+    command = [sys.executable, "-m", "tests.fuzz.child", target.one.__module__, target.name, *arguments]
     try:
         done = subprocess.run(
             command,

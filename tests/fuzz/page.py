@@ -8,9 +8,9 @@ from tests.fuzz import paths
 
 paths.found()
 
+from tests.fuzz.catalogue import TARGETS  # noqa: E402
 from tests.fuzz.figures import VERSION  # noqa: E402 - our modules can be found from here on
 from tests.fuzz.found import FOUND  # noqa: E402
-from tests.fuzz.targets import TARGETS  # noqa: E402
 from tests.reliability import Part  # noqa: E402
 
 

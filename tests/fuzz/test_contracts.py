@@ -1,14 +1,15 @@
 """Each contract holds for what was found before, and for some thousand inputs near that."""
 
+import importlib
 import traceback
 
 import pytest
 
+from tests.fuzz.catalogue import TARGETS
 from tests.fuzz.corpus import CORPUS, HERE, WORDS, dictionary, inputs
 from tests.fuzz.found import FOUND, Found
 from tests.fuzz.mutations import mutations, words_of
 from tests.fuzz.target import Target
-from tests.fuzz.targets import TARGETS
 
 EACH = pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
 
@@ -47,6 +48,11 @@ def test_contract_holds_near_the_corpus(target: Target) -> None:
 @pytest.mark.parametrize("found", FOUND, ids=lambda found: f"{found.target}: {found.what}")
 def test_what_broke_once_holds(found: Found) -> None:
     tried(TARGETS[found.target], found.data)
+
+
+@EACH
+def test_target_is_found_where_its_contract_is(target: Target) -> None:
+    assert target in importlib.import_module(target.one.__module__).TARGETS
 
 
 def test_corpus_is_small_and_belongs_to_targets() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fuzz import __main__ as runner
 from tests.fuzz import figures, libfuzzer, page
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.catalogue import TARGETS
 from tests.reliability import PAGE
 
 NO_ATHERIS = importlib.util.find_spec("atheris") is None
@@ -89,9 +89,9 @@ def test_fuzzer_says_what_broke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(libfuzzer, "MEMORY_MB", 1)  # what Python itself needs is too much already
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    run = libfuzzer.fuzz(TARGETS["request"], corpus, tmp_path / "crashes", 1_000_000, 1, 20)
+    run = libfuzzer.fuzz(TARGETS["numbers"], corpus, tmp_path / "crashes", 1_000_000, 1, 20)
     assert "out-of-memory" in run.broken
-    assert run.input.startswith("request-oom-")
+    assert run.input.startswith("numbers-oom-")
     assert (tmp_path / "crashes" / run.input).is_file()
 
 
@@ -99,7 +99,7 @@ def test_fuzzer_says_what_broke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_fuzzer_tries_as_many_inputs_as_it_is_told(tmp_path: Path) -> None:
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    run = libfuzzer.fuzz(TARGETS["request"], corpus, tmp_path / "crashes", 2_000, 1, 60)
+    run = libfuzzer.fuzz(TARGETS["numbers"], corpus, tmp_path / "crashes", 2_000, 1, 60)
     assert (run.executions, run.broken) == (2_000, "")
     assert run.edges > 5
 

@@ -5,7 +5,8 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakSet
 
 from bench import hosts
 from bench.hosts import PATIENCE_S
@@ -65,6 +66,20 @@ class Host(hosts.Host):
 class EngineProcess(hosts.RunningEngine):
     """The engine at the near host."""
 
+    RUNNING: ClassVar["WeakSet[EngineProcess]"] = WeakSet()
+
+    def __init__(self, host: hosts.Host, name: str = "userspace") -> None:
+        super().__init__(host, name)
+        self.RUNNING.add(self)
+
+    def waits_for_a_processor(self) -> bool:
+        """Tell whether it has something to do: it is at work, or would be on a machine that is less busy."""
+        try:
+            stat = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii")
+        except FileNotFoundError:  # it has ended
+            return False
+        return stat.rpartition(")")[2].split()[0] == "R"
+
     def apply(self, spec: str, directions: str = "both", traffic: str = "all") -> None:
         """Impair from now on."""
         assert self.ask(apply=spec, directions=directions, traffic=traffic) == {}
@@ -99,14 +114,22 @@ def send(sender: socket.socket, to: tuple[Any, ...], numbers: Sequence[int], siz
 
 
 def arrivals(receiver: socket.socket, quiet_s: float = QUIET_S) -> list[int]:
-    """Return the numbers of the datagrams that have come, in order, until nothing comes any more."""
+    """Return the numbers of the datagrams that have come, in order, until nothing comes any more.
+
+    Nothing has come for so long, and in the middle of that time no engine waited for a processor.
+    """
     numbers: list[int] = []
-    receiver.settimeout(quiet_s)
+    receiver.settimeout(quiet_s / 2)
+    idle = False
     while True:
         try:
             data = receiver.recv(65_535)
         except TimeoutError:
-            return numbers
+            if idle:
+                return numbers
+            idle = not any(engine.waits_for_a_processor() for engine in EngineProcess.RUNNING)
+            continue
+        idle = False
         number = int(data[1 : data.index(b" ")])
         assert data == numbered(number, len(data)), "a damaged datagram came through"
         numbers.append(number)

@@ -207,9 +207,9 @@ def test_no_datagram_is_earlier_than_the_delay(way: Way) -> None:
         send(way.sender, way.receiver.getsockname(), [number])
         way.receiver.recv(100)
         took_ms.append(1000 * (time.monotonic() - begun))
-    assert min(took_ms) >= 30
-    # How exact it is the benchmark says; here a busy machine is no failure.
-    assert sorted(took_ms)[len(took_ms) // 2] < 40
+    # How exact it is the benchmark says. On a busy machine most of them may be late, of thirty hardly all; a
+    # delay that is too long is so each time.
+    assert 30 <= min(took_ms) < 40
 
 
 def test_the_rate_is_that_of_the_whole_frames(way: Way) -> None:
@@ -217,12 +217,16 @@ def test_the_rate_is_that_of_the_whole_frames(way: Way) -> None:
     size, count = 1000, 25
     header = ETHERNET_IP_UDP + (20 if way.receiver.family == socket.AF_INET6 else 0)
     each_s = (size + header) * 8 / 1e6
+    shares = []  # of the time that so many frames take
     begun = time.monotonic()
     way.send(count, size)
-    for _ in range(count):
+    for number in range(1, count + 1):
         way.receiver.recv(2000)
-    took_s = time.monotonic() - begun
-    assert count * each_s <= took_s < 1.25 * count * each_s
+        shares.append((time.monotonic() - begun) / (number * each_s))
+    assert min(shares) >= 1
+    # When each may go is reckoned from the one before: after a time without a processor they catch up. Of the
+    # last twenty one is on time, or the rate is another.
+    assert min(shares[5:]) < 1.25
 
 
 def test_over_the_limit_they_are_dropped_and_counted(way: Way) -> None:

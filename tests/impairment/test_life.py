@@ -88,7 +88,10 @@ def test_clear_leaves_the_rules_of_others_alone(start: Start, near: Host) -> Non
         assert near.firewall() == before
     finally:
         near.run("iptables-restore", "--noflush", text=RULE_OF_ANOTHER.replace("-A", "-D"))
-        tidy = "import bench.engine, rules; rules.tidy(rules.FAMILIES)"
+        tidy = (
+            "import bench.engine; from userspace import queue_rules, raw_table;"
+            " raw_table.tidy(queue_rules.FAMILIES)"
+        )
         near.run("env", f"PYTHONPATH={ROOT}", sys.executable, "-c", tidy)
 
 

@@ -65,3 +65,9 @@ def share(result: Data, what: str, way: str) -> Data:
     found: list[Data] = [each for each in result["shares"] if (each["what"], each["way"]) == (what, way)]
     assert len(found) == 1
     return found[0]
+
+
+def no_room(result: Data, way: str) -> int:
+    """Return how many datagrams found the receiving socket's buffer full, going or coming back."""
+    [count] = [book["no_room"] for book in result["balances"] if book["way"] == way]
+    return int(count)

@@ -13,6 +13,15 @@ from socketlab.run import checkout, leases
 from socketlab.run.lab import TEST_LABEL, Lab
 
 IMAGE = checkout.image("client")
+WITHIN_S = 120.0  # ends what hangs
+
+
+def left_of(engine: docker.DockerClient, project: str) -> list[str]:
+    """Return the names of what is left of a project on the engine."""
+    label = f"com.docker.compose.project={project}"
+    containers = engine.containers.list(all=True, filters={"label": label})
+    networks = engine.networks.list(filters={"label": label})
+    return [str(each.attrs["Name"]) for each in (*containers, *networks)]
 
 
 class Hosts:
@@ -58,10 +67,10 @@ class Hosts:
     def run(self, network: str, command: list[str], *, program: Path | None = None) -> tuple[int, str]:
         """Run a command on a host of its own to its end; return its exit code and all that it printed."""
         container = self.start(network, command, program=program)
-        code = int(container.wait(timeout=30)["StatusCode"])
+        code = int(container.wait(timeout=WITHIN_S)["StatusCode"])
         return code, _text(container)
 
-    def wait_for_output(self, container: Container, text: str, within_s: float = 10) -> None:
+    def wait_for_output(self, container: Container, text: str, within_s: float = WITHIN_S) -> None:
         """Wait until a host has printed a text."""
         deadline = time.monotonic() + within_s
         while text not in (said := _text(container)):

@@ -20,8 +20,12 @@ exec {docker} "$@"
 
 
 def of_a_version(made: Checkout, name: str) -> None:
-    """Give a checkout's hosts something that no other checkout's have, in a layer of their own."""
-    (made.folder / "services" / "lab" / "version.py").write_text(f"NAME = {name!r}\n", encoding="utf-8")
+    """Give a checkout's hosts something that no other checkout's have, in a last layer of their own."""
+    (made.folder / "services" / "version").write_text(name, encoding="utf-8")
+    for role in ROLES:
+        last = f"COPY version /version-of-{role}\n"  # two layers with the same in them are one in a bundle
+        file = made.folder / "services" / role / "Dockerfile"
+        file.write_text(file.read_text(encoding="utf-8").removesuffix(last) + last, encoding="utf-8")
 
 
 def last_layer(bundle: Path) -> int:

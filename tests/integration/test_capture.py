@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from socketlab.run.recording import wait_until_quiet
 from socketlab.run.remote import PATIENCE_S, Host, RemoteSocket, named
 from socketlab.run.stage import PORT, Stage, on_docker
 from socketlab.show.pcapng import pcapng
+from tests.integration.hosts import left_of
 
 AF_PACKET, SOCK_RAW, ETH_P_ALL = 17, 3, 3  # Linux's numbers, of the hosts
 NET_ADMIN, NET_RAW = 1 << 12, 1 << 13  # <linux/capability.h>
@@ -40,15 +40,6 @@ def stage() -> Iterator[Stage]:
     """The hosts, for the tests of this file."""
     with on_docker(leases.take()) as made:
         yield made
-
-
-@pytest.fixture
-def tshark() -> str:
-    """The other reader of captures."""
-    found = shutil.which("tshark")
-    if found is None:
-        pytest.skip("tshark is not installed: python3 -m setup ensure test-tools")
-    return found
 
 
 def exchange(stage: Stage, *texts: bytes, lossy: bool = False) -> list[tuple[str, int]]:
@@ -316,7 +307,7 @@ def test_segments_that_are_lost_are_those_that_the_impairment_has_dropped(stage:
     ):
         before = json.loads(stage.sidecar_now())["directions"]
         connection(stage, os.urandom(200_000))
-        wait_until_quiet(stage, impaired=True)
+        assert wait_until_quiet(stage, impaired=True) == []
         after = json.loads(stage.sidecar_now())["directions"]
         ends = (at_client.near_packets(), at_server.near_packets())
     found = [each for each in journeys(*ends, (stage.client.address, stage.server.address))
@@ -376,7 +367,7 @@ def test_by_hand_a_capture_is_a_file_or_lines(own_lab: Lab, tmp_path: Path) -> N
     run = own_lab.compose("--progress", "quiet", "run", "--rm", "--no-TTY", "--no-deps", "capture")
     file = tmp_path / "my.pcap"
     at_terminal = f"{shlex.join(run)} pcap udp port 12000 > {file}"
-    pcap = pexpect.spawn("sh", ["-c", at_terminal], env=dict(own_lab.environment()), timeout=20)
+    pcap = pexpect.spawn("sh", ["-c", at_terminal], env=dict(own_lab.environment()), timeout=120)
     # A number of packets after which it ends is tcpdump's own option.
     show = subprocess.Popen(
         [*run, "show", "-c", "4", "udp", "port", "12000"],
@@ -391,7 +382,7 @@ def test_by_hand_a_capture_is_a_file_or_lines(own_lab: Lab, tmp_path: Path) -> N
             assert line, f"it has ended: {said!r}"
             said += line
         own_lab.talk(Conversation(Protocol.UDP, ("hello", "again")))
-        lines, _complaints = show.communicate(timeout=20)
+        lines, _complaints = show.communicate(timeout=120)
         pcap.sendintr()
         pcap.expect(pexpect.EOF)
     finally:
@@ -427,7 +418,7 @@ def test_by_hand_a_capture_that_is_full_ends(stage: Stage) -> None:
     host.function("os", "unlink", "/run/full")
 
 
-# --- make capture
+# --- make capture; what it shows and writes: test_document_commands.py
 
 
 def socketlab(project: str, *arguments: str) -> "subprocess.Popen[str]":
@@ -438,14 +429,6 @@ def socketlab(project: str, *arguments: str) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
-def left_of(engine: docker.DockerClient, project: str) -> list[str]:
-    """Return the names of what is left of a project on the engine."""
-    label = f"com.docker.compose.project={project}"
-    containers = engine.containers.list(all=True, filters={"label": label})
-    networks = engine.networks.list(filters={"label": label})
-    return [str(each.attrs["Name"]) for each in (*containers, *networks)]
-
-
 @pytest.fixture
 def project(engine: docker.DockerClient) -> Iterator[str]:
     name = leases.take()
@@ -453,55 +436,17 @@ def project(engine: docker.DockerClient) -> Iterator[str]:
     assert left_of(engine, name) == []
 
 
-def test_command_explains_each_packet_and_writes_a_file(project: str, tshark: str, tmp_path: Path) -> None:
-    file = tmp_path / "story.pcapng"
-    out, err = (started := socketlab(project, "--file", str(file))).communicate(timeout=60)
-    assert started.returncode == 0, err
-    titles = re.findall(r"^ +[\d.]+ ms  (.*)", out, re.MULTILINE)
-    for words in (
-        'client → name server  DNS query: which address has "server"?', "client → server  datagram, 13 bytes",
-        "client → server  SYN: asks for a connection", "server → client  SYN, ACK: agrees to a connection",
-        "client → server  ACK: the connection stands", "client → server  data, 14 bytes",
-        "client → server  FIN: has nothing more to send", "server → client  FIN: has nothing more to send",
-    ):  # fmt: skip
-        assert words in titles
-    assert "by whom is in no journal" not in out
-    assert max(map(len, out.splitlines()[:-1])) <= 80
-    done = subprocess.run(
-        [tshark, "-r", str(file), "-d", "udp.port==12000,data", "-T", "fields", "-e", "frame.comment"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    comments = [line for line in done.stdout.splitlines() if line]
-    assert len(comments) == len(titles)
-    assert comments[0].startswith("DNS query: which address")
-
-
-def test_command_shows_at_both_ends_what_is_lost(project: str, tmp_path: Path) -> None:
-    file = tmp_path / "story.pcapng"
-    started = socketlab(project, "--both", "1", "--engine", "userspace", "--file", str(file))
-    out, err = started.communicate(timeout=90)
-    assert started.returncode == 0, err
-    # With this seed the client's first packet is lost, and its seventh; the server's first.
-    udp, tcp = out.split("TCP: a connection")
-    assert re.findall(r"(LOST: it left \w+)|(arrived)", udp) == [
-        ("LOST: it left client", ""), ("", "arrived"), ("LOST: it left server", ""),
-    ]  # fmt: skip
-    # Its seventh packet: data, or an acknowledgement, as the systems take their time.
-    assert "LOST: it left client" in tcp
-    assert "arrived at client" in tcp
-
-
 def test_command_is_ended_by_ctrl_c_and_leaves_nothing(
     project: str, engine: docker.DockerClient, tmp_path: Path
 ) -> None:
     file = tmp_path / "story.pcapng"
     started = socketlab(project, "--file", str(file))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not left_of(engine, project):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     started.send_signal(signal.SIGINT)
-    _out, err = started.communicate(timeout=60)
+    _out, err = started.communicate(timeout=120)
     assert started.returncode == 130
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
@@ -518,11 +463,10 @@ def test_command_is_ended_by_ctrl_c_and_leaves_nothing(
     ],
 )
 def test_command_refuses_in_one_line_before_anything_is_done(
-    project: str, arguments: list[str], complaint: str
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], complaint: str
 ) -> None:
-    begun = time.monotonic()
-    out, err = (started := socketlab(project, *arguments)).communicate(timeout=20)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")  # who asks that one ends otherwise
+    out, err = (started := socketlab(leases.take(), *arguments)).communicate(timeout=120)
     assert (started.returncode, out) == (2, "")
     assert complaint in err
     assert len(err.splitlines()) == 1
-    assert time.monotonic() - begun < 10

@@ -7,7 +7,7 @@ import re
 from itertools import pairwise
 
 from socketlab.analyse.intervals import interval
-from tests.integration.command import Command, numbers, share
+from tests.integration.command import Command, no_room, numbers, share
 
 ONE_IN_A_MILLION = 1 - 1e-6
 
@@ -22,8 +22,9 @@ def test_five_thousand_datagrams_and_nothing_unexplained(experiments: Command) -
     assert len(result["balances"]) == 2
     for way in ("going", "coming back"):
         lost = share(result, "lost", way)
+        impaired = lost["happened"] - no_room(result, way)
         # Each of the two fails by chance less than once in a million runs.
-        assert lost["expected"] in interval(lost["happened"], lost["of"], ONE_IN_A_MILLION)
+        assert lost["expected"] in interval(impaired, lost["of"], ONE_IN_A_MILLION)
         assert lost["of"] > 3000
         ahead = share(result, "sent ahead", way)
         assert ahead["expected"] in interval(ahead["happened"], ahead["of"], ONE_IN_A_MILLION)
@@ -88,6 +89,7 @@ def test_fast_stream_is_measured_to_the_last_datagram(experiments: Command) -> N
     assert code == 0, f"{out}\n{err}"
     assert result["balances"][0]["left"] == 20_000
     lost = len(numbers(result, "lost going")) + len(numbers(result, "lost coming back"))
-    assert lost == sum(each["dropped"] for each in result["balances"])
+    # A host without a processor for some 60 ms finds its socket's buffer full: lost too, and counted.
+    assert lost == sum(each["dropped"] + each["no_room"] for each in result["balances"])
     # The server's own send buffer may have been full, which is no loss of the network.
     assert lost + len(numbers(result, "unanswered")) == 20_000 - answered

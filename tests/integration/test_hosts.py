@@ -66,9 +66,11 @@ def test_server_has_one_udp_socket_and_one_listening_socket_on_the_lectures_port
 
 def test_docker_reports_the_server_healthy(lab: Lab) -> None:
     # `docker compose up` waits for this before it starts the client.
-    done = lab.container("server").exec_run(["python3", "healthcheck.py", "lecture"])
-    assert done[0] == 0
-    assert lab.container("server").attrs["State"]["Health"]["Status"] in {"healthy", "starting"}
+    attributes = lab.container("server").attrs
+    command, *words = attributes["Config"]["Healthcheck"]["Test"]
+    assert (command, words) == ("CMD", ["python3", "healthcheck.py", "lecture"])
+    assert lab.container("server").exec_run(words)[0] == 0
+    assert attributes["State"]["Health"]["Status"] in {"healthy", "starting"}
 
 
 SIGNAL_A_SERVER = """
@@ -80,10 +82,9 @@ for entry in pathlib.Path("/proc").iterdir():
 """
 
 
-def test_healthcheck_fails_while_a_program_sleeps(own_lab: Lab) -> None:
+def test_healthcheck_fails_while_a_program_sleeps(lab: Lab) -> None:
     # Its sockets stay open, and TCP connections to it still succeed: that shows nothing.
-    own_lab.start()
-    container = own_lab.container("server")
+    container = lab.container("server")
     for program, complaint in (
         ("udp_server", "cannot get an answer (SOCK_DGRAM): timed out"),
         ("tcp_server", "the process that listens on TCP port 12000 is stopped"),
@@ -92,10 +93,12 @@ def test_healthcheck_fails_while_a_program_sleeps(own_lab: Lab) -> None:
             SIGNAL_A_SERVER.format(program=program, signal=name) for name in ("SIGSTOP", "SIGCONT")
         )
         assert inside(container, stop) == (0, "sent")
-        code, said = container.exec_run(["python3", "healthcheck.py", "lecture"])
+        try:
+            code, said = container.exec_run(["python3", "healthcheck.py", "lecture"])
+        finally:
+            assert inside(container, go_on) == (0, "sent")
         assert (code, said) == (1, f"healthcheck: {complaint}\n".encode())
-        assert inside(container, go_on) == (0, "sent")
-        own_lab.wait_until_answering()
+        lab.wait_until_answering()
 
 
 def test_server_that_dies_ends_the_host_with_an_error(own_lab: Lab) -> None:
@@ -109,11 +112,14 @@ def test_server_that_dies_ends_the_host_with_an_error(own_lab: Lab) -> None:
     assert [line.split()[-1] for line in said if "stop" in line.split()] == ["stop"]
 
 
-def test_server_ends_on_sigterm_by_itself(own_lab: Lab) -> None:
-    own_lab.start()
-    container = own_lab.container("server")
-    container.stop(timeout=10)
-    container.reload()
-    # 137 would be the SIGKILL that follows when the time is over.
-    assert container.attrs["State"]["ExitCode"] == 0
-    assert own_lab.log("server")[-1][2].endswith("stop")
+def test_server_ends_on_sigterm_by_itself(lab: Lab) -> None:
+    container = lab.container("server")
+    container.stop(timeout=60)
+    try:
+        container.reload()
+        # 137 would be the SIGKILL that follows when the time is over.
+        assert container.attrs["State"]["ExitCode"] == 0
+        assert lab.log("server")[-1][2].endswith("stop")
+    finally:
+        container.start()
+        lab.wait_until_answering()

@@ -3,9 +3,12 @@
 import json
 import os
 import re
+import select
+import shutil
 import subprocess
 import sys
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -38,7 +41,7 @@ def compose(lab: Lab, *arguments: str, **variables: str) -> "subprocess.Complete
         env=lab.environment(**variables),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
@@ -50,7 +53,7 @@ def test_conversation_over_both_protocols_succeeds_and_the_server_stays(lab: Lab
 
 
 def test_docker_compose_up_alone_shows_the_conversation(own_lab: Lab) -> None:
-    done = compose(own_lab, "up", "--exit-code-from", "client")
+    done = compose(own_lab, "up", "--exit-code-from", "client", HEALTHCHECK_INTERVAL="1s")
     assert done.returncode == 0, done.stderr
     for line in CONVERSATION:
         assert len(re.findall(rf"client-1 +\| {line}$", done.stdout, re.MULTILINE)) == 2
@@ -60,12 +63,24 @@ def test_docker_compose_up_alone_shows_the_conversation(own_lab: Lab) -> None:
 @pytest.mark.usefixtures("netem_image")
 def test_conversation_over_tcp_is_shown_though_the_network_loses_all_datagrams(own_lab: Lab) -> None:
     command = ("--profile", "impaired", "up", "--exit-code-from", "client")
-    done = compose(own_lab, *command, NETEM="loss 100%", NETEM_TRAFFIC="udp")
+    impairment = {"NETEM": "loss 100%", "NETEM_TRAFFIC": "udp"}
+    done = compose(own_lab, *command, **impairment, HEALTHCHECK_INTERVAL="1s")
     assert done.returncode == 3, done.stderr
     shown = re.findall(r"client-1 +\| (.*)$", done.stdout, re.MULTILINE)
     assert shown == CONVERSATION
     unanswered = re.findall(r"client-1 +\| udp_client: line (\d): no reply from", done.stderr)
     assert unanswered == ["1", "2", "3"]
+
+
+@pytest.mark.usefixtures("netem_image")
+def test_up_fails_where_the_impairment_that_was_asked_for_cannot_be(own_lab: Lab) -> None:
+    command = ("--profile", "impaired", "up", "--detach")
+    done = compose(own_lab, *command, NETEM="nonsense 5", HEALTHCHECK_INTERVAL="1s")
+    assert done.returncode == 1
+    assert f"dependency failed to start: container {own_lab.project}-netem-1" in done.stderr
+    complaints = {line for _time, _host, line in own_lab.log("netem")}
+    assert any("NETEM: 'nonsense': expected one of limit, delay" in line for line in complaints)
+    assert compose(own_lab, *command, NETEM="delay 1ms", HEALTHCHECK_INTERVAL="1s").returncode == 0
 
 
 @BOTH
@@ -87,7 +102,9 @@ def test_client_and_server_are_different_hosts_that_see_each_other(
 @BOTH
 def test_prompt_in_a_container_answers_what_is_typed(lab: Lab, protocol: Protocol) -> None:
     command = lab.client_command(protocol, [])
-    terminal = pexpect.spawn(command[0], command[1:], env={**lab.environment()}, encoding="utf-8", timeout=20)
+    terminal = pexpect.spawn(
+        command[0], command[1:], env={**lab.environment()}, encoding="utf-8", timeout=120
+    )
     try:
         terminal.expect("Sentence: ")
         terminal.sendline("hello wörld")
@@ -100,16 +117,15 @@ def test_prompt_in_a_container_answers_what_is_typed(lab: Lab, protocol: Protoco
     assert terminal.exitstatus == 0
 
 
-def test_somebody_at_a_prompt_is_no_hindrance_to_another_conversation(own_lab: Lab) -> None:
-    own_lab.start()
-    command = own_lab.client_command("udp", [])
+def test_somebody_at_a_prompt_is_no_hindrance_to_another_conversation(lab: Lab) -> None:
+    command = lab.client_command("udp", [])
     terminal = pexpect.spawn(
-        command[0], command[1:], env={**own_lab.environment()}, encoding="utf-8", timeout=20
+        command[0], command[1:], env={**lab.environment()}, encoding="utf-8", timeout=120
     )
     try:
         terminal.expect("Sentence: ")
-        assert own_lab.converse() == 0
-        assert sorted(answers(own_lab)) == sorted(CONVERSATION * 2)
+        assert lab.converse() == 0
+        assert sorted(answers(lab)) == sorted(CONVERSATION * 2)
     finally:
         terminal.close()
 
@@ -120,7 +136,7 @@ def test_twenty_clients_at_once_are_all_answered(own_lab: Lab) -> None:
     assert done.returncode == 0, done.stderr
     clients = own_lab.containers("client")
     assert len(clients) == 20
-    assert [client.wait(timeout=60)["StatusCode"] for client in clients] == [0] * 20
+    assert [client.wait(timeout=120)["StatusCode"] for client in clients] == [0] * 20
     assert sorted(answers(own_lab)) == sorted(CONVERSATION * 2 * 20)
 
 
@@ -140,7 +156,7 @@ def test_the_lectures_tcp_server_lets_a_client_wait_while_another_is_silent(own_
     with ExitStack() as terminals:
 
         def client() -> "pexpect.spawn[str]":
-            spawned = pexpect.spawn(command[0], command[1:], cwd=ROOT, encoding="utf-8")
+            spawned = pexpect.spawn(command[0], command[1:], cwd=ROOT, encoding="utf-8", timeout=120)
             return terminals.enter_context(closing(spawned))
 
         silent = client()
@@ -166,14 +182,13 @@ def test_the_lectures_tcp_server_lets_a_client_wait_while_another_is_silent(own_
     assert calls[-5:] == ["close", "accept", "recv", "send", "close"]
 
 
-def test_a_server_that_does_not_answer_is_unanswered_not_an_error(own_lab: Lab) -> None:
-    own_lab.start()
+def test_a_server_that_does_not_answer_is_unanswered_not_an_error(lab: Lab) -> None:
     conversation = Conversation(Protocol.UDP, ("lost",), timeout_s=0.3)
-    own_lab.container("server").pause()
+    lab.container("server").pause()
     try:
-        [exchange] = exchanges(conversation, parse(own_lab.talk(conversation)))
+        [exchange] = exchanges(conversation, parse(lab.talk(conversation)))
     finally:
-        own_lab.container("server").unpause()
+        lab.container("server").unpause()
     assert exchange.fate is Fate.UNANSWERED
     assert exchange.answer is None
     assert "within 0.3 s" in (exchange.reason or "")
@@ -265,13 +280,6 @@ def test_an_installation_takes_our_base_image_where_it_has_no_other(
     assert own_lab._base_where_none_is_chosen() == base
 
 
-def test_down_leaves_nothing(own_lab: Lab, engine: docker.DockerClient) -> None:
-    own_lab.start()
-    assert own_lab.converse() == 0
-    own_lab.stop()
-    assert left(engine, own_lab) == []
-
-
 def left(engine: docker.DockerClient, lab: Lab) -> list[str]:
     """What is on the engine of a lab."""
     mine: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={lab.project}"}
@@ -285,10 +293,38 @@ def socketlab(*arguments: str) -> "subprocess.CompletedProcess[str]":
         [sys.executable, "-m", "socketlab", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         cwd=ROOT,
     )
+
+
+# What stands for an engine that is slow to remove things: it waits until somebody opens the pipe.
+SLOW_TO_REMOVE = """#!/bin/sh
+case " $* " in *" down "*) read -r _ < {pipe} ;; esac
+exec {docker} "$@"
+"""
+
+
+def test_command_without_a_terminal_says_what_takes_long(own_lab: Lab, tmp_path: Path) -> None:
+    pipe, slow = tmp_path / "pipe", tmp_path / "bin" / "docker"
+    os.mkfifo(pipe)
+    slow.parent.mkdir()
+    slow.write_text(SLOW_TO_REMOVE.format(pipe=pipe, docker=shutil.which("docker")), encoding="utf-8")
+    slow.chmod(0o755)
+    with subprocess.Popen(
+        [sys.executable, "-m", "socketlab", "down", "--project", own_lab.project],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        env={**os.environ, "PATH": f"{slow.parent}:{os.environ['PATH']}"},
+    ) as down:  # fmt: skip
+        assert down.stderr is not None
+        if not select.select([down.stderr], [], [], 60)[0]:
+            down.kill()
+        assert down.stderr.readline() == "removing the hosts and their network ...\n"
+        pipe.write_text("\n", encoding="utf-8")
+        output, errors = down.communicate(timeout=60)
+    assert (down.returncode, errors) == (0, "")
+    assert "removing" not in output
 
 
 def test_command_up_tells_the_story_in_order_and_down_ends_it(

@@ -16,7 +16,7 @@ from socketlab.run import checkout, leases
 from socketlab.run.checkout import ROOT
 from socketlab.run.lab import Lab
 from tests.integration.hosts import Hosts
-from tests.integration.sidecar import Attach, Sidecar, eventually, finished, stream
+from tests.integration.sidecar import Attach, Sidecar, eventually, finished, stream, wait_until_working
 
 pytestmark = pytest.mark.usefixtures("netem_image")
 
@@ -157,14 +157,14 @@ def test_wrong_set_changes_nothing_and_is_told_in_one_line(shared: Sidecar) -> N
 
 def test_losing_everything_stops_the_lectures_client_but_not_dns(shared: Sidecar) -> None:
     assert shared.call("set", "loss", "100%", "--direction", "both", "--traffic", "all")[0] == 0
-    run = ["run", "--rm", "--no-TTY", "--no-deps", "client", "udp", "--once", "--timeout", "0.3"]
-    done = shared.compose(*run, "server", stdin="is anybody there?\n")
+    run = ["run", "--rm", "--no-TTY", "--no-deps", "client", "udp", "--once", "--timeout"]
+    done = shared.compose(*run, "0.3", "server", stdin="is anybody there?\n")
     assert done.returncode == 3, done.stderr
     assert "DNS: server is" in done.stderr
     # DNS in the namespace that is impaired is left alone too.
     assert shared.inside("getent hosts server").split()[-1] == "server"
     shared.call("clear")
-    done = shared.compose(*run, "server", stdin="is anybody there?\n")
+    done = shared.compose(*run, "60", "server", stdin="is anybody there?\n")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "IS ANYBODY THERE?\n"
 
@@ -174,17 +174,20 @@ def test_losing_everything_stops_the_lectures_client_but_not_dns(shared: Sidecar
 
 @pytest.fixture(scope="module")
 def unimpaired(engine: docker.DockerClient) -> Iterator[Sidecar]:
-    """A lab with a server and no sidecar; its network is the same at the end."""
+    """A lab with a server and no sidecar."""
     lab = Lab(leases.take())
     try:
         lab.start()
-        sidecar = Sidecar(lab, engine)
-        before = sidecar.network()
-        yield sidecar
-        assert sidecar.network() == before
+        yield Sidecar(lab, engine)
     finally:
         lab.stop()
         lab.close()
+
+
+@pytest.fixture(scope="module")
+def clean(unimpaired: Sidecar) -> list[str]:
+    """Its network, before anything was tried."""
+    return unimpaired.network()
 
 
 @pytest.mark.parametrize(
@@ -215,13 +218,12 @@ def unimpaired(engine: docker.DockerClient) -> Iterator[Sidecar]:
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused_in_one_line_and_leaves_nothing(
-    unimpaired: Sidecar, attach: Attach, variables: dict[str, str], code: int, line: str
+    unimpaired: Sidecar, clean: list[str], attach: Attach, variables: dict[str, str], code: int, line: str
 ) -> None:
-    network = unimpaired.network()
     refusal = attach.refused(unimpaired.lab.container("server"), **variables)
     assert refusal[0] == code
     assert refusal[1].startswith(line)
-    assert unimpaired.network() == network
+    assert unimpaired.network() == clean
 
 
 @pytest.mark.parametrize(
@@ -232,55 +234,57 @@ def test_what_is_wrong_is_refused_in_one_line_and_leaves_nothing(
     ],
 )
 def test_missing_capability_is_refused_in_one_line(
-    unimpaired: Sidecar, attach: Attach, capabilities: tuple[str, ...], line: str
+    unimpaired: Sidecar, clean: list[str], attach: Attach, capabilities: tuple[str, ...], line: str
 ) -> None:
-    network = unimpaired.network()
     code, said = attach.refused(unimpaired.lab.container("server"), cap_add=capabilities)
     assert code == 1
     assert re.match(line, said), said
-    assert unimpaired.network() == network
+    assert unimpaired.network() == clean
 
 
-def test_userspace_without_net_raw_is_refused_in_one_line(unimpaired: Sidecar, attach: Attach) -> None:
-    network = unimpaired.network()
+def test_userspace_without_net_raw_is_refused_in_one_line(
+    unimpaired: Sidecar, clean: list[str], attach: Attach
+) -> None:
     code, said = attach.refused(
         unimpaired.lab.container("server"), cap_add=("NET_ADMIN",), NETEM_ENGINE="userspace"
     )
     assert code == 1
     assert said.startswith("netem: the engine userspace does not work here: ")
     assert "NET_RAW" in said
-    assert unimpaired.network() == network
+    assert unimpaired.network() == clean
 
 
-def test_kernels_engine_works_or_is_refused_by_name(unimpaired: Sidecar, attach: Attach) -> None:
+def test_kernels_engine_works_or_is_refused_by_name(
+    unimpaired: Sidecar, clean: list[str], attach: Attach
+) -> None:
     # Whether this kernel has netem is tc's to say, on a link of nobody's.
     script = "tc qdisc add dev lo root netem delay 1ms && tc qdisc del dev lo root && echo has it; true"
     has_netem = unimpaired.inside(f"{{ {script}; }} 2>/dev/null").strip() == "has it"
-    network = unimpaired.network()
     server = unimpaired.lab.container("server")
     if has_netem:
         sidecar = attach.start(server, NETEM="loss 1%", NETEM_ENGINE="kernel")
-        eventually("kernel's engine", lambda: sidecar.exec_run(["netem", "health"])[0] == 0)
-        sidecar.stop(timeout=5)
+        wait_until_working(sidecar)
+        sidecar.stop(timeout=60)
     else:
         code, said = attach.refused(server, NETEM="loss 1%", NETEM_ENGINE="kernel")
         assert code == 1
         assert said.startswith("netem: the engine kernel does not work here: ")
         assert said.endswith("; try NETEM_ENGINE=userspace or auto")
-    assert unimpaired.network() == network
+    assert unimpaired.network() == clean
 
 
 def test_second_sidecar_of_a_host_is_refused_and_the_first_goes_on(
-    unimpaired: Sidecar, attach: Attach
+    unimpaired: Sidecar, clean: list[str], attach: Attach
 ) -> None:
     server = unimpaired.lab.container("server")
     first = attach.start(server, "run", "loss", "1%")
-    eventually("the first", lambda: first.exec_run(["netem", "health"])[0] == 0)
+    wait_until_working(first)
     code, said = attach.refused(server, "run", "loss", "2%")
     assert code == 1
     assert said.startswith("netem: another sidecar is at work in this network (")
     assert first.exec_run(["netem", "health"])[0] == 0
-    first.stop(timeout=5)
+    first.stop(timeout=60)
+    assert unimpaired.network() == clean
 
 
 def test_host_with_several_networks_must_be_told_which(
@@ -293,7 +297,7 @@ def test_host_with_several_networks_must_be_told_which(
     assert code == 1
     assert said == "netem: this host has several interfaces (eth0, eth1): choose one by NETEM_INTERFACE"
     sidecar = attach.start(host, "run", "loss", "1%", "--interface", "eth1")
-    eventually("a sidecar on eth1", lambda: sidecar.exec_run(["netem", "health"])[0] == 0)
+    wait_until_working(sidecar)
 
 
 # --- on hosts of others
@@ -308,11 +312,11 @@ def test_sidecar_attaches_to_any_host_client_or_server(hosts: Hosts, attach: Att
     hosts.wait_for_output(server, "ready")
     client = hosts.start(network, ["sleep", "60"])
     sidecar = attach.start(client, "run", "loss", "100%", "--direction", "egress", "--traffic", "udp:12000")
-    eventually("a sidecar at work", lambda: sidecar.exec_run(["netem", "health"])[0] == 0)
-    command = ["sh", "-c", "echo hello | python3 udp_client.py --quiet --timeout 0.3"]
-    assert client.exec_run(command)[0] == 3
+    wait_until_working(sidecar)
+    command = "echo hello | python3 udp_client.py --quiet --timeout"
+    assert client.exec_run(["sh", "-c", f"{command} 0.3"])[0] == 3
     assert sidecar.exec_run(["netem", "clear"])[0] == 0
-    assert client.exec_run(command) == (0, b"HELLO\n")
+    assert client.exec_run(["sh", "-c", f"{command} 60"]) == (0, b"HELLO\n")
 
 
 def test_probe_says_which_engines_work_on_a_network_of_its_own(engine: docker.DockerClient) -> None:

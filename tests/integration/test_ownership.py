@@ -12,10 +12,13 @@ import pytest
 from docker.errors import ImageNotFound
 
 from socketlab.run import leases
+from tests.complaints import complaints
 from tests.integration.checkouts import Checkout
 
 # The command, but for the name: an image of this name may be there, and in use.
-NAME_IMAGE = "import sys; from socketlab import cli; cli.NETEM_IMAGE = sys.argv[1]; cli.netem_image()"
+NAME_IMAGE = (
+    "import sys; from socketlab import lab_cli as cli; cli.NETEM_IMAGE = sys.argv[1]; cli.netem_image()"
+)
 FOREIGN = """
 services:
   theirs:
@@ -77,17 +80,20 @@ def test_a_project_that_another_checkout_has_made_is_refused(
     before = elsewhere.server()
     refused = here.socketlab(command, "--project", elsewhere.name, code=1)
     again = f"{shlex.quote(sys.executable)} -m socketlab {command}"
-    assert refused.stderr == (
+    [refusal] = complaints(refused.stderr)
+    assert refusal == (
         f"socketlab: expected a project name of our own, got '{elsewhere.name}', which is in use by "
-        f"{elsewhere.folder}/compose.yaml: choose another, as in {again} --project other\n"
+        f"{elsewhere.folder}/compose.yaml: choose another, as in {again} --project other"
     )
     assert elsewhere.server() == before
 
 
 def test_docker_compose_run_leaves_the_server_that_up_has_started(here: Checkout) -> None:
-    here.socketlab("up", "--server", "concurrent")
+    soon = "1s"  # `docker compose run` waits for Docker to find the server healthy
+    here.socketlab("up", "--server", "concurrent", HEALTHCHECK_INTERVAL=soon)
     before = here.server()
-    done = here.run("docker", "compose", "run", "--rm", "--no-TTY", "client", "udp", typed="the same?\n")
+    run = ("docker", "compose", "run", "--rm", "--no-TTY", "client", "udp")
+    done = here.run(*run, typed="the same?\n", HEALTHCHECK_INTERVAL=soon)
     assert done.stdout == "THE SAME?\n"
     assert here.server() == before
     here.socketlab("down")
@@ -124,11 +130,11 @@ def test_netem_image_for_other_projects_is_kept_by_clean(here: Checkout, engine:
 def test_an_image_that_is_replaced_goes_unless_it_has_another_name(
     here: Checkout, engine: docker.DockerClient
 ) -> None:
-    source = here.folder / "services" / "server" / "server.py"
-    original = source.read_text(encoding="utf-8")
+    # A file of no image: all layers are those of before, which is quick, and the label makes another image.
+    source = here.folder / "services" / "server" / "version"
 
-    def built(comment: str) -> str:
-        source.write_text(f"{original}# {comment}\n", encoding="utf-8")
+    def built(version: str) -> str:
+        source.write_text(version, encoding="utf-8")
         here.run(sys.executable, "-c", "import socketlab.run.lab as lab; lab.Lab().build()")
         return here.image("server")
 
@@ -138,7 +144,7 @@ def test_an_image_that_is_replaced_goes_unless_it_has_another_name(
     with pytest.raises(ImageNotFound):
         engine.images.get(first)
     here.socketlab("up")  # in use
-    source.write_text(f"{original}# while it runs\n", encoding="utf-8")
+    source.write_text("while it runs", encoding="utf-8")
     here.socketlab("up")
     assert here.image("server") != second
     with pytest.raises(ImageNotFound):

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from netem_impairment import Direction
-from packets import ETHERNET
-from packets import udp as packet_of
+from userspace.ip_packets import ETHERNET
+from userspace.ip_packets import udp as packet_of
 
 from socketlab.analyse.corruption import flips
 from socketlab.describe.scenario import Engine

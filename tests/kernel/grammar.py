@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import distributions
-import qdisc
+from kernel.netem_message import as_dumped, netem, read_netem
 from netem_impairment import Spec, SpecError, parse
 
 from tests.kernel.wire import NEAR, Wire
@@ -224,7 +224,7 @@ def compare(wire: Wire) -> tuple[int, list[Difference]]:
         if complaint := tc(words):
             found.append(Difference(words, f"tc refuses it: {complaint}"))
             continue
-        theirs = unseeded(qdisc.read_netem(wire.netem().options), words)
+        theirs = unseeded(read_netem(wire.netem().options), words)
         try:
             spec = parse(words)
         except SpecError as error:
@@ -232,14 +232,14 @@ def compare(wire: Wire) -> tuple[int, list[Difference]]:
             continue
         readings = {"read": spec, "printed and read again": parse(str(spec))}
         found += [
-            Difference(words, f"{what}: we have {qdisc.as_dumped(ours)}, tc has {theirs}")
+            Difference(words, f"{what}: we have {as_dumped(ours)}, tc has {theirs}")
             for what, ours in readings.items()
-            if qdisc.as_dumped(ours) != theirs
+            if as_dumped(ours) != theirs
         ]
         table = distributions.load(spec.distribution) if spec.distribution else None
         slot = spec.slot.distribution if spec.slot else None
-        wire.impair(qdisc.netem(spec, table, distributions.load(slot) if slot else None))
-        there = unseeded(qdisc.read_netem(wire.netem().options), words)
+        wire.impair(netem(spec, table, distributions.load(slot) if slot else None))
+        there = unseeded(read_netem(wire.netem().options), words)
         if there != theirs:
             found.append(Difference(words, f"in the kernel: ours is {there}, tc's {theirs}"))
     return len(SPECS), found
@@ -247,9 +247,7 @@ def compare(wire: Wire) -> tuple[int, list[Difference]]:
 
 def same(wire: Wire, words: str) -> bool:
     """Tell whether tc makes of a text what we make of it."""
-    return not tc(words) and unseeded(qdisc.read_netem(wire.netem().options), words) == qdisc.as_dumped(
-        parse(words)
-    )
+    return not tc(words) and unseeded(read_netem(wire.netem().options), words) == as_dumped(parse(words))
 
 
 def compare_refusals(wire: Wire) -> tuple[int, list[Difference]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import distributions
-import qdisc
+from kernel.netem_message import netem
 from model import Model
 from netem_impairment import parse
 
@@ -67,7 +67,7 @@ def comparison(case: Case, on: Wire) -> Row:
     """Run a case through the kernel, and compare it with the model."""
     spec = parse(case.spec)
     table = distributions.load(spec.distribution) if spec.distribution else None
-    on.impair(qdisc.netem(spec, table))
+    on.impair(netem(spec, table))
     run = on.run(case.bursts)
     first: Mapping[str, int] = {}
     said = ""

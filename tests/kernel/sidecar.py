@@ -11,9 +11,9 @@ import sys
 import time
 from collections.abc import Callable
 
+from firewall.iptables import VARIANTS
 from model import Model
 from netem_impairment import Direction, Directions, Impairment, parse, spread
-from rules import VARIANTS
 
 from socketlab.analyse.fates import Fate
 from socketlab.analyse.result import TcpResult, UdpResult

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import netlink
-import qdisc
+from kernel import qdisc
 
 NEAR, FAR = "lab-near", "lab-far"
 NEAR_MAC, FAR_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from socketlab.cli import INTERRUPTED
+from socketlab.common_cli import terminated_like_interrupted
 from socketlab.errors import LabError
-from socketlab.experiment_cli import terminated_like_interrupted
 from socketlab.run import leases
 from socketlab.show import files
 from tests.load import attacks, soak
@@ -60,10 +60,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def show(name: str, found: Figures) -> None:
     """Print what became of an attack."""
     print(f"{name:<13} {MARKS[found['outcome']]}", flush=True)
-    if found["outcome"] is Outcome.UNMEASURED:
+    if "why" in found:
         print(f"              {found['why']}")
     for check in found.get("checks", ()):
-        print(f"  {'  ' if check['holds'] else '! '}          {check['statement']}: {check['seen']}")
+        mark = {True: "  ", False: "! ", None: "? "}[check["holds"]]
+        print(f"  {mark}          {check['statement']}: {check['seen']}")
 
 
 def run(options: argparse.Namespace) -> Figures:

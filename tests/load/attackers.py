@@ -1,6 +1,6 @@
 """Who is at the server: honest clients, and others. This file is run on a client host, by `python3 -c`.
 
-    ... honest udp|kept|new HOST PORT SECONDS      one exchange every 10 ms, each answer compared
+    ... honest udp|kept|new HOST PORT SECONDS N    one exchange every 10 ms, each answer compared; N stretches
     ... flood|connections|... HOST PORT [NUMBER]   until a line comes on standard input
 
 An attacker writes `ready` when its attack is in force. Both write what they have counted as one JSON object
@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from socket import (
     AF_INET,
     INADDR_ANY,
@@ -63,8 +64,16 @@ def ready() -> None:
 # --- honest clients
 
 
-def honest(kind: str, server: Address, seconds: float) -> Figures:
-    """Ask, compare the answer, pause; and so on for so long."""
+def honest(kind: str, server: Address, seconds: float, stretches: int) -> Figures:
+    """Ask, compare the answer, pause; and so on for so long.
+
+    Args:
+        kind: udp, kept or new.
+        server: whom.
+        seconds: how long.
+        stretches: the answers are cut into so many, one after the other, each with a median of its own;
+            fewer where there are not so many answers.
+    """
     waited_s: list[float] = []
     counted: Counter[str] = Counter()
     kept: socket | None = None
@@ -97,8 +106,15 @@ def honest(kind: str, server: Address, seconds: float) -> Figures:
         | {
             "median_ms": round(median(waited_s) * 1e3, 3) if waited_s else None,
             "p95_ms": round(sorted(waited_s)[int(len(waited_s) * 0.95)] * 1e3, 3) if waited_s else None,
+            "stretches_ms": [round(median(each) * 1e3, 3) for each in cut(waited_s, stretches)],
         }
     )
+
+
+def cut(values: list[float], number: int) -> list[list[float]]:
+    """Return values in so many pieces, one after the other, as equal as can be and none of them empty."""
+    ends = [len(values) * n // number for n in range(number + 1)]
+    return [values[begin:end] for begin, end in pairwise(ends) if begin < end]
 
 
 def over_udp(server: Address, question: bytes) -> bytes:
@@ -410,8 +426,8 @@ def main() -> None:
     """Do as the arguments say."""
     name, *rest = sys.argv[1:]
     if name == "honest":
-        kind, host, port, seconds = rest
-        figures = honest(kind, (gethostbyname(host), int(port)), float(seconds))
+        kind, host, port, seconds, stretches = rest
+        figures = honest(kind, (gethostbyname(host), int(port)), float(seconds), int(stretches))
     else:
         host, port, number = rest
         figures = ATTACKERS[name]((gethostbyname(host), int(port)), int(number))

@@ -89,7 +89,8 @@ def failures(several: Iterable[Mapping[str, Any]]) -> Iterable[str]:
             yield f"- `{one['key']}` could not be measured: {one['why']}"
         for check in one.get("checks", ()):
             if not check["holds"]:
-                yield f"- `{one['key']}`: {check['statement']}: {check['seen']}"
+                undecided = " (undecided)" if check["holds"] is None else ""
+                yield f"- `{one['key']}`: {check['statement']}: {check['seen']}{undecided}"
 
 
 def details(one: Mapping[str, Any]) -> Iterable[str]:

@@ -20,9 +20,6 @@ OF_THE_MACHINE = "an honest client"
 @pytest.fixture(scope="module")
 def here() -> Iterator[Arena]:
     """The hosts."""
-    attacks.SUSTAINED = (
-        0.0  # that a flood has been more than the server takes, once, is enough: see `shorter`
-    )
     with attacks.arena(leases.take()) as made:
         yield made
 
@@ -36,7 +33,7 @@ def server(here: Arena) -> Iterator[Program]:
 
 def shorter(attack: Attack) -> Attack:
     fewer = [(kind, FEWER.get(kind, number)) for kind, number in attack.attackers]
-    return replace(attack, attackers=fewer, overrun=attack.key == "flood")
+    return replace(attack, attackers=fewer)
 
 
 @pytest.mark.parametrize("key", ["flood", "connections", "slow-readers", "storm", "half-open"])

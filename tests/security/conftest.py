@@ -9,10 +9,11 @@ import docker
 import pytest
 
 from socketlab.run import checkout, leases
+from socketlab.run.checkout import ROOT
 from socketlab.run.docker_engine import connect
 from socketlab.run.lab import Lab
 from socketlab.run.remote import Host
-from socketlab.run.stage import Stage, on_docker
+from socketlab.run.stage import PORT, Stage, on_docker
 from tests.security.hosts import docker_run
 
 # What somebody brings who wants to get out: it is root, has a program that makes root of anybody, and
@@ -102,6 +103,11 @@ class Others:
     def plain(self, *options: str) -> Host:
         """Return the malicious image as Docker runs it when it is told nothing, but for some options."""
         return self._host(*docker_run(self._image, *options))
+
+    def careless(self) -> Host:
+        """Return the same with what should not be: a file and a device of the machine, a port published."""
+        file, device = f"--volume={ROOT}/README.md:/readme", "--device=/dev/null:/dev/another"
+        return self.plain(file, device, f"--publish=127.0.0.1::{PORT}")
 
     def machine(self, name: str) -> Host:
         """Return a host with the machine's own processes, network and names: what the engine runs on.

@@ -157,9 +157,9 @@ def test_capture_ends_at_a_signal_that_comes_just_before_it_waits(
     tcpdump.write_text("#!/bin/sh\nexec sleep 3600\n")
     tcpdump.chmod(0o755)
     patch = """
-import capture
-capture.Marker = lambda interface: None
-capture.whole_records = lambda stream, limit: iter(late(stream.read, 100), None)
+import capture, recorder
+recorder.Marker = lambda interface: None
+capture.whole_records = recorder.whole_records = lambda stream, limit: iter(late(stream.read, 100), None)
 """
     argv = patched("capture", patch, *command)
     assert start(argv, PATH=f"{tmp_path}:{os.environ['PATH']}").finish() == (code, b"", b"")

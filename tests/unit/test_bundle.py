@@ -5,13 +5,14 @@ import json
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from socketlab.errors import ScenarioError
+from socketlab.errors import EngineError, ScenarioError
 from socketlab.run import bundle
 from socketlab.run.bundle import Carried
+from socketlab.run.lab import Lab
 
 ROLES = ("server", "client")
 
@@ -58,6 +59,9 @@ NO_BUNDLES = {
     "two names": WHOLE | {"manifest.json": [SERVER | {"RepoTags": ["a", "b"]}, *OTHERS]},
     "name is a number": WHOLE | {"manifest.json": [SERVER | {"RepoTags": [7]}, *OTHERS]},
     "name is nothing": WHOLE | {"manifest.json": [SERVER | {"RepoTags": None}, *OTHERS]},
+    "name of two lines": WHOLE | {"manifest.json": [SERVER | {"RepoTags": ["base\nPATH=x"]}, *OTHERS]},
+    "name is no image's": WHOLE | {"manifest.json": [SERVER | {"RepoTags": ["--all"]}, *OTHERS]},
+    "architecture moves the cursor": WHOLE | {"blobs/server": config("server") | {"architecture": "\x1b[2J"}},
     "no JSON": WHOLE | {"manifest.json": b"{"},
     "no text": WHOLE | {"manifest.json": b"\xff\xfe\xff"},
     "deep": WHOLE | {"manifest.json": b"[" * 100_000},
@@ -96,3 +100,27 @@ def test_the_beginning_of_one_is_none(kept: int, tmp_path: Path) -> None:
 def test_what_cannot_be_read_says_why(name: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match=f"^cannot read .*: {reason}"):
         bundle.read(tmp_path / name, ROLES)
+
+
+class OfOtherMachines(Lab):
+    """A lab whose engine runs another architecture's images; it is asked for nothing else."""
+
+    def __init__(self) -> None:
+        self._docker = cast("Any", self)
+
+    def version(self) -> dict[str, str]:
+        """Return what the engine says of itself."""
+        return {"Arch": "arm64"}
+
+    def _output(self, name: str, _command: Any, _to: Any = None, /, **_variables: str) -> str:
+        raise AssertionError(f"the engine is told to change something: {name}")
+
+
+def test_a_bundle_for_other_machines_is_refused_before_the_engine_gets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socketlab.run.checkout.chosen_base", lambda: "")
+    file = written(tmp_path / "x.tar", WHOLE)
+    with pytest.raises(EngineError) as refused:
+        OfOtherMachines().load_images(file, bundle.read(file, ROLES))
+    assert str(refused.value) == "expected images for arm64, got some for amd64"

@@ -5,10 +5,12 @@ import io
 import os
 import struct
 
-import capture
 import inside
 import pytest
-import rules
+import recorder
+import tcpdump
+from firewall import marks
+from firewall.own_chains import change
 from lab.failures import Failure
 
 from socketlab.run import wire
@@ -19,13 +21,13 @@ FRAMES = [record(ethernet(bytes(size))) for size in (10, 60, 30)]
 
 def test_records_are_passed_on_whole() -> None:
     stream = io.BytesIO(pcap(*FRAMES) + FRAMES[0][:20])
-    passed = list(capture.whole_records(stream, 10_000))
+    passed = list(tcpdump.whole_records(stream, 10_000))
     assert passed == [pcap(), *FRAMES]
 
 
 @pytest.mark.parametrize(("limit", "count"), [(24, 0), (24 + 39, 0), (24 + 40, 1), (24 + 40 + 90, 2)])
 def test_capture_that_is_full_ends_with_a_whole_record(limit: int, count: int) -> None:
-    records = capture.whole_records(io.BytesIO(pcap(*FRAMES)), limit)
+    records = tcpdump.whole_records(io.BytesIO(pcap(*FRAMES)), limit)
     assert [next(records) for _each in range(count + 1)] == [pcap(), *FRAMES[:count]]
     with pytest.raises(Failure, match="full"):
         next(records)
@@ -34,14 +36,14 @@ def test_capture_that_is_full_ends_with_a_whole_record(limit: int, count: int) -
 def test_pipe_is_as_wide_as_its_user_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as pipe, os.fdopen(writing, "wb"):
-        capture.widen(pipe)
-        assert fcntl.fcntl(reading, fcntl.F_GETPIPE_SZ) == capture.PIPE_SIZE
+        tcpdump.widen(pipe)
+        assert fcntl.fcntl(reading, fcntl.F_GETPIPE_SZ) == tcpdump.PIPE_SIZE
 
         def refuse(*_arguments: object) -> None:
             raise PermissionError
 
         monkeypatch.setattr(fcntl, "fcntl", refuse)  # as where root's pipes hold 64 MB already
-        capture.widen(pipe)
+        tcpdump.widen(pipe)
 
 
 class Wire:
@@ -74,8 +76,8 @@ def behind_log_header(datagram: bytes, port: int = 40_000) -> bytes:
 
 
 def test_mark_is_recognised_once_and_nothing_else_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture, "socket", Wire)
-    marker = capture.Marker("eth0")
+    monkeypatch.setattr(recorder, "socket", Wire)
+    marker = recorder.Marker("eth0")
     assert not marker.recognises(b"")
     tried: set[bytes] = set()
     for _again in range(3):
@@ -92,8 +94,8 @@ def test_mark_is_recognised_once_and_nothing_else_is(monkeypatch: pytest.MonkeyP
 
 
 def test_mark_in_the_log_is_a_datagram_of_its_own_socket(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture, "socket", Wire)
-    marker = capture.Marker(inside.DEVICE)
+    monkeypatch.setattr(recorder, "socket", Wire)
+    marker = recorder.Marker(inside.DEVICE)
     assert not marker.recognises(b"")
     marker.send()
     token = Wire.sent
@@ -105,13 +107,7 @@ def test_mark_in_the_log_is_a_datagram_of_its_own_socket(monkeypatch: pytest.Mon
 
 def test_log_of_packets_has_one_name_and_marks_of_its_own() -> None:
     assert wire.INSIDE_DEVICE == inside.DEVICE
-    assert len({inside.MARKED, rules.SENT, rules.PROBE}) == 3
-
-
-def test_marks_and_chains_of_the_impairment_are_known() -> None:
-    assert (inside.SENT, inside.PROBE) == (rules.SENT, rules.PROBE)
-    assert inside.IMPAIRMENT in rules.CHAINS.values()
-    assert inside.VARIANTS == rules.VARIANTS
+    assert len({marks.LOGGED, marks.SENT, marks.PROBE}) == 3
 
 
 SAVED = """*raw
@@ -120,21 +116,32 @@ SAVED = """*raw
 :netem-egress - [0:0]
 -A OUTPUT -o eth0 -j netem-egress
 -A netem-egress -j NFQUEUE --queue-num 12000 --queue-bypass
-COMMIT""".splitlines()
+COMMIT"""
 OURS = list(inside.TABLES["raw"])
-MARKED = f"-o lo -m mark --mark {inside.MARKED:#x}"
+MARKED = f"-o lo -m mark --mark {marks.LOGGED:#x}"
 
 
-def after(saved: list[str], ours: list[str]) -> list[str]:
+def after(saved: str, ours: list[str]) -> list[str]:
     """Return a table with our rules, those that lead to them first."""
-    place = next(number for number, line in enumerate(saved) if line.startswith("-A"))
+    lines = saved.splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("-A"))
     leading = [rule for rule in ours if rule.startswith("-A OUTPUT")]
     others = ours[len(leading) :]
-    return [*saved[:place], ":capture-sent - [0:0]", *leading, *saved[place:-1], *others, "COMMIT"]
+    return [*lines[:place], ":capture-sent - [0:0]", *leading, *lines[place:-1], *others, "COMMIT"]
+
+
+def changed(before: str, wanted: tuple[str, ...]) -> str:
+    """Return what makes our rules in the table raw those that are wanted."""
+    return change("raw", before, wanted, inside.CHAINS)
+
+
+def problem(lines: list[str]) -> str:
+    """Return what is wrong with a table."""
+    return inside.problem("\n".join(lines), inside.TABLES["raw"]) or ""
 
 
 def test_rules_are_put_first_and_the_impairments_are_not_named() -> None:
-    text = inside.change("raw", SAVED, inside.TABLES["raw"])
+    text = changed(SAVED, inside.TABLES["raw"])
     assert text.splitlines()[:4] == [
         "*raw", ":capture-sent - [0:0]", f"-I OUTPUT {MARKED} -j capture-sent",
         "-I OUTPUT -o eth0 -j capture-sent",
@@ -143,29 +150,28 @@ def test_rules_are_put_first_and_the_impairments_are_not_named() -> None:
 
 
 def test_rules_of_one_that_was_killed_are_replaced_and_removed() -> None:
-    left = after(SAVED, OURS)
-    text = inside.change("raw", left, inside.TABLES["raw"])
+    left = "\n".join(after(SAVED, OURS))
+    text = changed(left, inside.TABLES["raw"])
     assert (
         text.count("-D OUTPUT -o eth0 -j capture-sent")
         == text.count("-I OUTPUT -o eth0 -j capture-sent")
         == 1
     )
     assert "-X" not in text
-    text = inside.change("raw", left, ())
+    text = changed(left, ())
     assert text.splitlines() == [
         "*raw", ":capture-sent - [0:0]", "-D OUTPUT -o eth0 -j capture-sent",
         f"-D OUTPUT {MARKED} -j capture-sent", "-X capture-sent", "COMMIT",
     ]  # fmt: skip
-    assert inside.change("raw", SAVED, ()) == ""
+    assert changed(SAVED, ()) == ""
 
 
 def test_check_sees_rules_that_are_gone_changed_or_behind_the_impairments() -> None:
-    wanted = inside.TABLES["raw"]
-    assert inside.problem(after(SAVED, OURS), wanted) is None
-    assert "changed by another program" in (inside.problem(SAVED, wanted) or "")
-    assert "changed by another program" in (inside.problem(after(SAVED, OURS[:-1]), wanted) or "")
+    assert inside.problem("\n".join(after(SAVED, OURS)), inside.TABLES["raw"]) is None
+    assert "changed by another program" in problem(SAVED.splitlines())
+    assert "changed by another program" in problem(after(SAVED, OURS[:-1]))
     behind = [*after(SAVED, OURS)]
     impairment = "-A OUTPUT -o eth0 -j netem-egress"
     behind.remove(impairment)
     behind.insert(behind.index(OURS[0]), impairment)
-    assert "begin it afterwards" in (inside.problem(behind, wanted) or "")
+    assert "begin it afterwards" in problem(behind)

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from model import Model
 from netem_impairment import Direction, Spec, parse
-from packets import ETHERNET, corrupt, udp
+from userspace.ip_packets import ETHERNET, corrupt, udp
 
 from socketlab.analyse import asked
 from socketlab.analyse.asked import Share

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import replace
 
 import pytest
-from netem_impairment import Counters
+from netem_impairment import Counters, Directions, parse
 
 from socketlab import hints
 from socketlab.analyse import result
@@ -251,6 +251,26 @@ def test_terminal_shows_what_it_can(
 ) -> None:
     found = terminal(Stream(encoding, tty), environment)
     assert (found.colour, found.unicode) == (colour, unicode)
+
+
+@pytest.mark.parametrize(
+    ("spec", "directions", "told"),
+    [
+        pytest.param("delay 25ms loss 10% reorder 25%", Directions.BOTH, 2, id="sent-ahead"),
+        pytest.param("delay 25ms loss 10% reorder 25%", Directions.EGRESS, 1, id="one-way"),
+        pytest.param("delay 25ms loss 10%", Directions.BOTH, 0, id="none-sent-ahead"),
+    ],
+)
+def test_median_delay_says_that_those_sent_ahead_are_among_them(
+    spec: str, directions: Directions, told: int
+) -> None:
+    impairment = replace(FIVE.experiment.impairment, spec=parse(spec), directions=directions)
+    found = udp()
+    lines = shown(replace(found, experiment=replace(found.experiment, impairment=impairment)))
+    medians = [number for number, line in enumerate(lines) if "median; from" in line]
+    ahead = [number for number, line in enumerate(lines) if "those sent ahead without it" in line]
+    assert len(medians) == 2
+    assert ahead == [number + 1 for number in medians][2 - told :]
 
 
 @pytest.mark.parametrize("found", [udp(), tcp()], ids=["udp", "tcp"])

@@ -6,10 +6,8 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-import typer
 
 from setup import variables
 from socketlab import cli, hints
@@ -123,8 +121,7 @@ def test_hinted_command_is_one_of_make_and_of_the_program(target: str, options: 
 def accept(command: str) -> None:
     """Have the parser of the program read a command, without running it."""
     _program, name, *arguments = shlex.split(command)
-    app: Any = typer.main.get_command(cli.app)
-    with app.commands[name].make_context(name, arguments) as context:
+    with cli.loaded(name).make_context(name, arguments) as context:
         assert context.args == []
 
 

@@ -7,7 +7,7 @@ from types import FrameType
 
 import pytest
 
-from socketlab.experiment_cli import TERMINATED, terminated_like_interrupted
+from socketlab.common_cli import TERMINATED, terminated_like_interrupted
 from socketlab.run.interrupts import undisturbed
 
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import host
+import host_interfaces
+import namespace_counters
 import pytest
-from host import AT_ONCE_S, SETTLED_S, UNKNOWN_S, Ended, parse_counters
+from host import AT_ONCE_S, SETTLED_S, UNKNOWN_S, Ended
 from lab.failures import Failure
 
 NAME = "server-1"
@@ -23,24 +25,24 @@ def interfaces(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Set the interfaces that are up and have an address."""
 
     def have(*names: str) -> None:
-        monkeypatch.setattr(host, "addressed", lambda: iter(names))
+        monkeypatch.setattr(host_interfaces, "addressed", lambda: iter(names))
 
     return have
 
 
 def test_the_only_interface_is_chosen_whatever_its_name(interfaces: Callable[..., None]) -> None:
     interfaces("net7")
-    assert host.interface() == "net7"
+    assert host_interfaces.choose() == "net7"
 
 
 def test_one_of_several_is_never_guessed(interfaces: Callable[..., None]) -> None:
     interfaces("eth0", "eth1")
     with pytest.raises(Failure) as failed:
-        host.interface()
+        host_interfaces.choose()
     assert str(failed.value) == (
         "this host has several interfaces (eth0, eth1): choose one by NETEM_INTERFACE"
     )
-    assert host.interface("eth1") == "eth1"
+    assert host_interfaces.choose("eth1") == "eth1"
 
 
 @pytest.mark.parametrize("name", ["eth9", "lo", " ", "eth0;reboot"])
@@ -49,26 +51,26 @@ def test_missing_interface_is_refused_with_those_that_are_there(
 ) -> None:
     interfaces("eth0", "eth1")
     with pytest.raises(Failure) as failed:
-        host.interface(name)
+        host_interfaces.choose(name)
     assert str(failed.value) == f"expected an interface of this host that is up (eth0, eth1), got {name!r}"
 
 
 def test_host_without_a_network_is_refused(interfaces: Callable[..., None]) -> None:
     interfaces()
     with pytest.raises(Failure, match=r"^this host has no network interface but its loopback: "):
-        host.interface()
+        host_interfaces.choose()
     with pytest.raises(Failure, match=r"\(none is\), got 'eth0'$"):
-        host.interface("eth0")
+        host_interfaces.choose("eth0")
 
 
 def test_loopback_is_no_interface_to_impair() -> None:
     # Docker's DNS server answers at 127.0.0.11.
-    assert "lo" not in list(host.addressed())
+    assert "lo" not in list(host_interfaces.addressed())
 
 
 def test_addressed_interfaces_of_this_machine_are_those_that_the_kernel_lists() -> None:
     routed = {line.split()[0] for line in Path("/proc/net/route").read_text().splitlines()[1:]}
-    assert routed <= set(host.addressed())
+    assert routed <= set(host_interfaces.addressed())
 
 
 # --- its counters
@@ -83,22 +85,22 @@ Udp: 5000 0
 
 
 def test_counters_are_named_as_the_kernel_names_them() -> None:
-    assert parse_counters(SNMP) == {
+    assert namespace_counters.parse(SNMP) == {
         "Ip": {"Forwarding": 1, "DefaultTTL": 64, "InReceives": 4},
         "Tcp": {"RtoAlgorithm": 1, "MaxConn": -1, "RetransSegs": 7},
         "Udp": {"InDatagrams": 5000, "InErrors": 0},
     }
-    assert parse_counters("") == {}
+    assert namespace_counters.parse("") == {}
 
 
 @pytest.mark.parametrize("text", ["Ip: A\n", "Ip: A B\nIp: 1\n", "Ip: A\nIp: x\n"])
 def test_counters_in_another_form_are_no_counters(text: str) -> None:
     with pytest.raises(ValueError, match=r"zip|invalid literal"):
-        parse_counters(text)
+        namespace_counters.parse(text)
 
 
 def test_counters_of_this_machine_have_the_tables_that_are_read() -> None:
-    counters = host.counters()
+    counters = namespace_counters.read()
     assert list(counters) == ["Ip", "Udp", "Tcp", "TcpExt"]
     assert {"InDatagrams", "InErrors", "RcvbufErrors", "InCsumErrors"} <= counters["Udp"].keys()
     assert {"RetransSegs", "InSegs", "OutSegs", "InCsumErrors"} <= counters["Tcp"].keys()
@@ -116,22 +118,22 @@ def test_packets_that_interfaces_carried_are_those_of_both_ways(
     interfaces: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     interfaces("eth0", "eth1")  # the second came after the kernel was asked
-    monkeypatch.setattr(host, "PROC_NET", tmp_path)
+    monkeypatch.setattr(host_interfaces, "PROC_NET", tmp_path)
     (tmp_path / "dev").write_text(DEV)
-    assert host.carried() == {"eth0": 27}
+    assert host_interfaces.carried() == {"eth0": 27}
 
 
 def test_kernel_of_this_machine_counts_what_an_interface_carries(interfaces: Callable[..., None]) -> None:
     interfaces("lo")
-    assert host.carried()["lo"] >= 0
+    assert host_interfaces.carried()["lo"] >= 0
 
 
 # --- its end
 
 
 def test_interface_has_an_index_or_none() -> None:
-    assert host.index("lo") == socket.if_nametoindex("lo")
-    assert host.index("eth999") == 0
+    assert host_interfaces.index("lo") == socket.if_nametoindex("lo")
+    assert host_interfaces.index("eth999") == 0
 
 
 class Story:
@@ -171,7 +173,7 @@ class Story:
     def end(self, wanted: str = "", *, told: bool = True, age: float = 60) -> tuple[Ended | str, float]:
         """Return what became of the host, and after how many seconds this was known."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(host, "addressed", self.addressed)
+            patch.setattr(host_interfaces, "addressed", self.addressed)
             ended = host.wait_for_return(
                 told, -age, wanted, hosts=self.file, monotonic=self.monotonic, sleep=self.sleep
             )
@@ -199,9 +201,9 @@ def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_hosts_file_names_the_host_while_it_runs(hosts: Path, text: str, told: bool) -> None:
     hosts.write_text(text)
-    assert host.is_told(hosts) is told
+    assert host.names_host(hosts) is told
     hosts.unlink()
-    assert host.is_told(hosts) is False
+    assert host.names_host(hosts) is False
 
 
 def test_host_that_is_restarted_is_back_when_the_file_has_named_it_for_a_while(hosts: Path) -> None:

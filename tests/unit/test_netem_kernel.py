@@ -13,11 +13,21 @@ import kernel
 import link
 import netlink
 import pytest
-import qdisc
-from kernel import KernelEngine
+from kernel import (
+    KernelEngine,
+    flower,
+    impaired_direction,
+    inventory,
+    kernel_engine,
+    kernel_probe,
+    netem_message,
+    qdisc,
+)
 from lab.failures import Failure
 from netem_impairment import Direction, Directions, Impairment, parse, parse_traffic
-from netlink import Message, attribute, attributes, nested
+from netem_impairment.attributes import attribute, attributes, nested, text
+from netem_impairment.options import seed, slot
+from netlink import Message
 
 ETH0, ETH1 = 2, 9
 LANE, OTHER_LANE = 0x6E10, 0x6E20
@@ -58,11 +68,11 @@ class FakeKernel:
             qdisc.GET_QDISC: self._list_qdiscs,
             qdisc.NEW_QDISC: self._new_qdisc,
             qdisc.DELETE_QDISC: self._delete_qdisc,
-            qdisc.GET_FILTER: self._list_filters,
-            qdisc.NEW_FILTER: self._new_filter,
-            qdisc.DELETE_FILTER: self._delete_filters,
+            flower.GET_FILTER: self._list_filters,
+            flower.NEW_FILTER: self._new_filter,
+            flower.DELETE_FILTER: self._delete_filters,
         }
-        if self.forbids and kind not in {link.LIST, qdisc.GET_QDISC, qdisc.GET_FILTER}:
+        if self.forbids and kind not in {link.LIST, qdisc.GET_QDISC, flower.GET_FILTER}:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
         return handlers[kind](body, flags)
 
@@ -81,13 +91,13 @@ class FakeKernel:
 
     def _list_links(self, _body: bytes, _flags: int) -> list[Message]:
         return [
-            Message(link.NEW, 0, 1, link.INFO.pack(0, 1, index, 1, 0) + netlink.text(link.NAME, name))
+            Message(link.NEW, 0, 1, link.INFO.pack(0, 1, index, 1, 0) + text(link.NAME, name))
             for name, index in self.links.items()
         ]
 
     def _new_link(self, body: bytes, _flags: int) -> list[Message]:
         values = attributes(body, link.INFO.size)
-        kind = attributes(values[kernel.LINK_INFO])[kernel.INFO_KIND].rstrip(b"\0").decode()
+        kind = attributes(values[inventory.LINK_INFO])[inventory.INFO_KIND].rstrip(b"\0").decode()
         self._lack(kind, errno.EOPNOTSUPP)
         name = values[link.NAME].rstrip(b"\0").decode()
         self.links[name] = max(self.links.values()) + 1
@@ -127,10 +137,12 @@ class FakeKernel:
         assert change == (not flags & netlink.CREATE), f"{kind}: made or changed, but not as it is there"
         options = values.get(qdisc.OPTIONS, b"")
         if kind == "netem":
-            taken = attributes(options, qdisc.NETEM.size)
+            taken = attributes(options, netem_message.STRUCTURE.size)
             left = {number: value for number, value in taken.items() if number not in self.forgets}
-            left = {number: value for number, value in left.items() if number != qdisc.SLOT or any(value)}
-            options = options[: qdisc.NETEM.size] + b"".join(attribute(*item) for item in left.items())
+            left = {number: value for number, value in left.items() if number != slot.SLOT or any(value)}
+            options = options[: netem_message.STRUCTURE.size] + b"".join(
+                attribute(*item) for item in left.items()
+            )
         self.qdiscs[interface, own] = (parent, kind, options)
         self.calls.append(f"{'change' if change else 'new'} {kind} {own >> 16:x} on {self._name(interface)}")
         return []
@@ -153,7 +165,7 @@ class FakeKernel:
     def _list_filters(self, body: bytes, _flags: int) -> list[Message]:
         _, interface, _, parent, _ = qdisc.HEAD.unpack_from(body)
         return [
-            Message(44, 0, 1, qdisc.head(interface, number, parent, info) + netlink.text(1, "flower"))
+            Message(44, 0, 1, qdisc.head(interface, number, parent, info) + text(1, "flower"))
             for (at, info), count in self.filters.items()
             if at == parent
             for number in range(count + 1)
@@ -163,10 +175,10 @@ class FakeKernel:
         _, interface, _, parent, info = qdisc.HEAD.unpack_from(body)
         options = attributes(attributes(body, qdisc.HEAD.size)[qdisc.OPTIONS])
         self._lack("flower")
-        if qdisc.ACTION in options:
+        if flower.ACTION in options:
             self._lack("mirred")
         self.filters[parent, info] = self.filters.get((parent, info), 0) + 1
-        leads = (qdisc.ACTION in options) or (qdisc.CLASS in options)
+        leads = (flower.ACTION in options) or (flower.CLASS in options)
         said = f"{'impair' if leads else 'except'} {info >> 16:x} on {self._name(interface)}"
         if said not in self.calls[-1:]:
             self.calls.append(said)
@@ -197,9 +209,11 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
     def connect(_protocol: int) -> Any:
         return made
 
-    monkeypatch.setattr(kernel, "Netlink", connect)
-    monkeypatch.setattr(kernel, "Link", FakeLink)
-    monkeypatch.setattr(kernel, "DRAIN_S", 0.0)
+    for module in (kernel_engine, kernel_probe, inventory):
+        monkeypatch.setattr(module, "Netlink", connect)
+    monkeypatch.setattr(kernel_engine, "Link", FakeLink)
+    for module in (kernel_engine, impaired_direction):
+        monkeypatch.setattr(module, "DRAIN_S", 0.0)
     return made
 
 
@@ -278,7 +292,7 @@ def test_what_arrives_goes_to_an_interface_of_ours(fake: FakeKernel) -> None:
 
 
 def test_seed_that_is_not_taken_is_refused_by_name(fake: FakeKernel) -> None:
-    fake.forgets = {qdisc.SEED}
+    fake.forgets = {seed.SEED}
     one = KernelEngine("eth0")
     with pytest.raises(Failure, match="seed: this kernel's netem has none"):
         one.apply(asked("loss 5% seed 1", "both"))
@@ -289,7 +303,7 @@ def test_seed_that_is_not_taken_is_refused_by_name(fake: FakeKernel) -> None:
 def test_refusal_of_a_change_leaves_the_last(fake: FakeKernel) -> None:
     one = KernelEngine("eth0")
     one.apply(asked("loss 5%"))
-    fake.forgets = {qdisc.SEED}
+    fake.forgets = {seed.SEED}
     with pytest.raises(Failure, match="seed"):
         one.apply(asked("loss 6% seed 1"))
     one.verify()

@@ -7,29 +7,30 @@ import sys
 
 import netlink
 import pytest
+from netem_impairment.attributes import attribute, attributes, nested, text
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="netlink is Linux's alone")
 
 
 def test_attribute_is_padded_and_its_length_is_not() -> None:
-    assert netlink.attribute(3, b"abcde") == struct.pack("=HH", 9, 3) + b"abcde\0\0\0"
+    assert attribute(3, b"abcde") == struct.pack("=HH", 9, 3) + b"abcde\0\0\0"
 
 
 def test_attributes_are_read_back_without_the_flags_of_their_kinds() -> None:
-    inner = netlink.attribute(1, b"\1") + netlink.text(2, "eth0")
-    outer = netlink.nested(7, inner) + netlink.attribute(9)
-    assert netlink.attributes(outer) == {7: inner, 9: b""}
-    assert netlink.attributes(netlink.attributes(outer)[7]) == {1: b"\1", 2: b"eth0\0"}
+    inner = attribute(1, b"\1") + text(2, "eth0")
+    outer = nested(7, inner) + attribute(9)
+    assert attributes(outer) == {7: inner, 9: b""}
+    assert attributes(attributes(outer)[7]) == {1: b"\1", 2: b"eth0\0"}
 
 
 def test_attributes_may_begin_behind_a_structure() -> None:
-    assert netlink.attributes(b"12345678" + netlink.attribute(5, b"x"), 8) == {5: b"x"}
+    assert attributes(b"12345678" + attribute(5, b"x"), 8) == {5: b"x"}
 
 
 @pytest.mark.parametrize("length", [3, 9, 0xFFFF])
 def test_an_attribute_of_impossible_length_is_refused(length: int) -> None:
     with pytest.raises(ValueError, match=f"got {length}$"):
-        netlink.attributes(struct.pack("=HH", length, 1) + b"abcd")
+        attributes(struct.pack("=HH", length, 1) + b"abcd")
 
 
 def test_messages_are_read_one_after_the_other() -> None:
@@ -69,7 +70,7 @@ def test_an_error_without_reason_has_the_words_of_its_number() -> None:
     ],
 )
 def test_the_reason_of_an_error_is_told(flags: int, request_body: bytes) -> None:
-    reason = netlink.text(1, "Specified qdisc kind is unknown.")
+    reason = text(1, "Specified qdisc kind is unknown.")
     error = netlink.error_of(answer(errno.ENOENT, flags, request_body + reason))
     assert error is not None
     assert error.strerror == "No such file or directory (Specified qdisc kind is unknown)"
@@ -79,7 +80,7 @@ def test_the_reason_of_an_error_is_told(flags: int, request_body: bytes) -> None
 def test_a_list_of_links_has_every_interface() -> None:
     with netlink.Netlink(netlink.ROUTE) as route:
         links = route.request(18, struct.pack("=BxHiII", 0, 0, 0, 0, 0), netlink.DUMP)  # RTM_GETLINK
-    names = {netlink.attributes(link.body, 16)[3].rstrip(b"\0").decode() for link in links}
+    names = {attributes(link.body, 16)[3].rstrip(b"\0").decode() for link in links}
     assert names == {name for _index, name in socket.if_nameindex()}
 
 

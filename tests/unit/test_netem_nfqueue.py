@@ -7,17 +7,18 @@ import sys
 from typing import Any, cast
 
 import netlink
-import nfqueue
 import pytest
 from lab.failures import Failure
-from nfqueue import PacketQueue, Statistics, is_open, statistics
+from netem_impairment.attributes import attribute
+from userspace import nfqueue
+from userspace.nfqueue import PacketQueue, Statistics, is_open, statistics
 
 
 def told(identifier: bytes, payload: bytes, whole: int = 0) -> bytes:
     """Return what the kernel says of a packet: its header, where it was cut its length, and itself."""
-    attributes = netlink.attribute(1, identifier + bytes(3))
-    attributes += netlink.attribute(nfqueue.WHOLE_LENGTH, struct.pack("!I", whole)) if whole else b""
-    return netlink.message(nfqueue.PACKET, 0, bytes(4) + attributes + netlink.attribute(10, payload))
+    attributes = attribute(1, identifier + bytes(3))
+    attributes += attribute(nfqueue.WHOLE_LENGTH, struct.pack("!I", whole)) if whole else b""
+    return netlink.message(nfqueue.PACKET, 0, bytes(4) + attributes + attribute(10, payload))
 
 
 class Slots:

@@ -6,7 +6,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from packets import ETHERNET, corrupt, fragments, udp
+from userspace.ip_packets import ETHERNET, corrupt, fragments, udp
 
 IPV4 = udp("10.0.0.1", "10.0.0.2", 9, bytes(range(200)) * 20)
 MAY_BE_CUT = IPV4[:6] + b"\0\0" + IPV4[8:]

@@ -4,11 +4,13 @@ import struct
 from dataclasses import replace
 
 import pytest
-import qdisc
 from hypothesis import given
 from hypothesis import strategies as st
+from kernel import flower, netem_message, qdisc
 from netem_impairment import GilbertElliott, RandomLoss, Slot, Spec, StateLoss, parse
-from netlink import Message, attribute, attributes, nested, text
+from netem_impairment.attributes import attribute, attributes, nested, text
+from netem_impairment.options import corrupt, delay, ecn, rate, reorder, slot
+from netlink import Message
 
 u32 = st.integers(0, 2**32 - 1)
 s32 = st.integers(-(2**31), 2**31 - 1)
@@ -49,9 +51,9 @@ specs = st.builds(
 
 def dumped(options: bytes) -> bytes:
     """Return options as a kernel that has taken them dumps them: no slot where it is none, no tables."""
-    left = qdisc.NETEM.pack(*qdisc.NETEM.unpack_from(options))
-    for kind, value in attributes(options, qdisc.NETEM.size).items():
-        if kind in {qdisc.TABLE, qdisc.SLOT_TABLE} or (kind == qdisc.SLOT and not any(value)):
+    left = netem_message.STRUCTURE.pack(*netem_message.STRUCTURE.unpack_from(options))
+    for kind, value in attributes(options, netem_message.STRUCTURE.size).items():
+        if kind in {netem_message.TABLE, netem_message.SLOT_TABLE} or (kind == slot.SLOT and not any(value)):
             continue
         left += attribute(kind, value)
     return left
@@ -61,14 +63,14 @@ def dumped(options: bytes) -> bytes:
 def test_netem_is_read_back_as_it_was_written(spec: Spec) -> None:
     if spec.slot == Slot():
         spec = replace(spec, slot=None)
-    assert qdisc.read_netem(dumped(qdisc.netem(spec))) == qdisc.as_dumped(spec)
+    assert netem_message.read_netem(dumped(netem_message.netem(spec))) == netem_message.as_dumped(spec)
 
 
 def test_netem_sends_every_option_so_that_none_of_the_last_spec_stays() -> None:
-    sent = attributes(qdisc.netem(Spec()), qdisc.NETEM.size)
+    sent = attributes(netem_message.netem(Spec()), netem_message.STRUCTURE.size)
     assert set(sent) == {
-        qdisc.CORRELATION, qdisc.REORDER, qdisc.CORRUPT, qdisc.RATE, qdisc.ECN,
-        qdisc.LATENCY64, qdisc.JITTER64, qdisc.SLOT,
+        netem_message.CORRELATION, reorder.REORDER, corrupt.CORRUPT, rate.RATE, ecn.ECN,
+        delay.DELAY_NS, delay.JITTER_NS, slot.SLOT,
     }  # fmt: skip
     assert not any(b"".join(sent.values()))
 
@@ -77,7 +79,7 @@ def test_netem_has_the_kernels_layout() -> None:
     spec = parse(
         "delay 1ms 64us 50% loss state 1% 10% 70% 30% 0.1% reorder 25% gap 5 rate 8mbit 1 2 3 seed 7"
     )
-    options = qdisc.netem(spec)
+    options = netem_message.netem(spec)
     assert struct.unpack_from("=6I", options) == (15_625, 1000, 0, 5, 0, 1000)  # ticks of 64 ns
     sent = attributes(options, 24)
     assert struct.unpack("=3I", sent[1]) == (2**31, 0, 0)
@@ -89,25 +91,28 @@ def test_netem_has_the_kernels_layout() -> None:
 
 
 def test_netem_sends_tables() -> None:
-    sent = attributes(qdisc.netem(Spec(), [-1, 2], [3]), 24)
-    assert (sent[qdisc.TABLE], sent[qdisc.SLOT_TABLE]) == (struct.pack("=2h", -1, 2), struct.pack("=h", 3))
+    sent = attributes(netem_message.netem(Spec(), [-1, 2], [3]), 24)
+    assert (sent[netem_message.TABLE], sent[netem_message.SLOT_TABLE]) == (
+        struct.pack("=2h", -1, 2),
+        struct.pack("=h", 3),
+    )
 
 
 @pytest.mark.parametrize(
-    ("rate", "fields"),
+    ("value", "fields"),
     [
-        pytest.param(2**32 - 1, {qdisc.RATE}, id="32 bits"),
-        pytest.param(2**32, {qdisc.RATE, qdisc.RATE64}, id="more"),
+        pytest.param(2**32 - 1, {rate.RATE}, id="32 bits"),
+        pytest.param(2**32, {rate.RATE, rate.RATE64}, id="more"),
     ],
 )
-def test_netem_sends_a_large_rate_beside_the_small_field(rate: int, fields: set[int]) -> None:
-    sent = attributes(qdisc.netem(Spec(rate=rate)), 24)
-    assert {number for number in (qdisc.RATE, qdisc.RATE64) if number in sent} == fields
-    assert struct.unpack_from("=I", sent[qdisc.RATE]) == (2**32 - 1,)
+def test_netem_sends_a_large_rate_beside_the_small_field(value: int, fields: set[int]) -> None:
+    sent = attributes(netem_message.netem(Spec(rate=value)), 24)
+    assert {number for number in (rate.RATE, rate.RATE64) if number in sent} == fields
+    assert struct.unpack_from("=I", sent[rate.RATE]) == (2**32 - 1,)
 
 
 def test_a_kernel_without_64_bit_times_is_read_by_its_ticks() -> None:
-    found = qdisc.read_netem(struct.pack("=6I", 1000, 5, 0, 0, 0, 10))
+    found = netem_message.read_netem(struct.pack("=6I", 1000, 5, 0, 0, 0, 10))
     assert (found.delay_ns, found.jitter_ns, found.limit, found.seed) == (64_000, 640, 5, None)
 
 
@@ -124,9 +129,9 @@ def test_qdisc_is_read_with_its_counters() -> None:
 
 
 def test_filter_names_protocol_and_port_in_network_order() -> None:
-    match = qdisc.Match(qdisc.IPV4, 17, destination_port=53)
-    body = qdisc.flower(3, 0x10000, 5, match, qdisc.to_class(0x10002))
-    assert qdisc.read_filter(Message(44, 0, 1, body)) == qdisc.Filter(5, qdisc.IPV4, 0, "flower")
+    match = flower.Match(flower.IPV4, 17, destination_port=53)
+    body = flower.flower(3, 0x10000, 5, match, flower.to_class(0x10002))
+    assert flower.read_filter(Message(44, 0, 1, body)) == flower.Filter(5, flower.IPV4, 0, "flower")
     options = attributes(attributes(body, qdisc.HEAD.size)[qdisc.OPTIONS])
     assert options[8] == b"\x08\x00"
     assert (options[9], options[21], options[38]) == (b"\x11", b"\x00\x35", b"\xff\xff")
@@ -135,7 +140,7 @@ def test_filter_names_protocol_and_port_in_network_order() -> None:
 
 
 def test_filter_of_a_type_of_icmpv6() -> None:
-    body = qdisc.flower(3, 0x10000, 5, qdisc.Match(qdisc.IPV6, 58, icmpv6_type=135), b"")
+    body = flower.flower(3, 0x10000, 5, flower.Match(flower.IPV6, 58, icmpv6_type=135), b"")
     options = attributes(attributes(body, qdisc.HEAD.size)[qdisc.OPTIONS])
     assert (options[8], options[9], options[55], options[56]) == (b"\x86\xdd", b"\x3a", b"\x87", b"\xff")
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from lab.failures import Failure
 from netem_impairment import Directions, Traffic, parse_traffic
-from rules import FAMILIES, Check, change, is_bare, ours, wanted
+from userspace.queue_rules import FAMILIES, change, is_bare, ours, wanted
+from userspace.rules import Check
 
 IPV4, IPV6 = FAMILIES
 SENT, PROBE = "-m mark --mark 0x6e650001", "-m mark --mark 0x6e650002"
@@ -147,7 +148,7 @@ def read_back(tmp_path: Path, printed: str, rules: list[str]) -> None:
     command = tmp_path / "save"
     command.write_text(f"#!/bin/sh\ncat << 'END'\n{printed}\nEND\n")
     command.chmod(0o700)
-    Check({IPV4: (str(command), rules)}).finish()
+    Check({IPV4: ([str(command)], rules)}).finish()
 
 
 def test_rules_of_a_probe_beside_are_no_change_of_ours(tmp_path: Path) -> None:

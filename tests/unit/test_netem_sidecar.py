@@ -18,14 +18,16 @@ from typing import Any
 
 import engines
 import host
+import host_interfaces
 import pytest
-import sidecar
+import sidecar_state
 from control import Refused
 from host import Ended
 from lab.failures import Failure
 from lab.journal import Journal
 from netem_impairment import Counters, Direction, Directions, Impairment, SpecError, Traffic, parse
-from sidecar import Options, Sidecar, run
+from sidecar import Options, run
+from sidecar_state import Sidecar
 
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
 ASKED = Impairment(parse("loss 10% seed 42"))
@@ -235,7 +237,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The sidecar's clock; the test sets its `now_s`."""
     clock = SimpleNamespace(now_s=1000.0, monotonic_ns=time.monotonic_ns)
     clock.monotonic = lambda: clock.now_s
-    monkeypatch.setattr(sidecar, "time", clock)
+    monkeypatch.setattr(sidecar_state, "time", clock)
     return clock
 
 
@@ -247,7 +249,7 @@ def test_overload_is_a_failure_for_some_time_whoever_asks_and_is_counted_for_eve
         with pytest.raises(Failure, match=r"^6 packets were lost to overload since the impairment was set: "):
             running.handle({"command": "health"})
     assert running.handle({"command": "show"})["problem"].startswith("6 packets were lost to overload")
-    clock.now_s += sidecar.UNHEALTHY_S - 0.1
+    clock.now_s += sidecar_state.UNHEALTHY_S - 0.1
     with pytest.raises(Failure, match=r"^6 packets"):
         running.handle({"command": "health"})
     clock.now_s += 0.1
@@ -314,7 +316,7 @@ class Idle:
 @pytest.fixture
 def idle(engine: FakeEngine, log: Log, monkeypatch: pytest.MonkeyPatch) -> Idle:
     carried = {"eth0": 1000, "eth1": 2000}
-    monkeypatch.setattr(host, "carried", carried.copy)
+    monkeypatch.setattr(host_interfaces, "carried", carried.copy)
     monkeypatch.setattr(engine, "counters", lambda: {INGRESS: Counters(0, 0, 0), EGRESS: Counters(0, 0, 0)})
     sidecar = Sidecar(ASKED, log.journal)
     sidecar.begin(engine, "why not", "eth0")
@@ -362,8 +364,8 @@ def started(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> Callable[...
     """Return a function that runs a sidecar on the loopback to its end: its exit code, what is left of it."""
     monkeypatch.setattr(engines, "choose", lambda *_asked: (engine, "asked for"))
     monkeypatch.setattr(engines, "AT_WORK", f"test-{os.getpid()}-sidecar")
-    monkeypatch.setattr(host, "addressed", lambda: iter(["lo"]))
-    monkeypatch.setattr(host, "is_told", lambda: True)
+    monkeypatch.setattr(host_interfaces, "addressed", lambda: iter(["lo"]))
+    monkeypatch.setattr(host, "names_host", lambda: True)
 
     def start(script: Callable[[Mapping[int, Callable[[], None]]], None] | None = None) -> Any:
         if script is not None:
@@ -476,7 +478,7 @@ def vanishing(monkeypatch: pytest.MonkeyPatch, index: int) -> Callable[[object],
     """Return what happens in the engine's loop when the interface ends: its name has another index, or 0."""
 
     def script(_watch: object) -> None:
-        monkeypatch.setattr(host, "index", lambda _name: index)
+        monkeypatch.setattr(host_interfaces, "index", lambda _name: index)
         raise Failure("the queue is broken")  # whatever an engine says of it first
 
     return script
@@ -565,7 +567,7 @@ def test_sidecar_without_an_interface_says_that_nothing_is_impaired(
 ) -> None:
     running.pause("eth0")
     gone = "the network interface eth0 is gone: its host was disconnected, restarted or stopped"
-    monkeypatch.setattr(host, "addressed", lambda: iter([]))
+    monkeypatch.setattr(host_interfaces, "addressed", lambda: iter([]))
     for request in ({"command": "health"}, {"command": "set", "spec": "loss 1%"}, {"command": "clear"}):
         with pytest.raises(Failure) as failed:
             running.handle(request)
@@ -575,7 +577,7 @@ def test_sidecar_without_an_interface_says_that_nothing_is_impaired(
     assert (shown["impairment"], shown["directions"]) == (None, {})
     assert shown["problem"] == f"nothing is impaired: {gone}; waiting for one to impair"
     assert running.handle({"command": "stats"})["directions"] == {}
-    monkeypatch.setattr(host, "addressed", lambda: iter(["eth1"]))
+    monkeypatch.setattr(host_interfaces, "addressed", lambda: iter(["eth1"]))
     with pytest.raises(Failure, match=r"; there is eth1: NETEM_INTERFACE chooses$"):
         running.handle({"command": "health"})
     assert engine.done == []

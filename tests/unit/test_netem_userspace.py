@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
-import userspace
 from link import Link
 from model import Model
 from netem_impairment import parse
-from nfqueue import Packet, PacketQueue, Statistics
-from packets import Sender, udp
+from userspace import packet_flow, path_probes
+from userspace.egress_flow import EgressFlow
+from userspace.ingress_flow import IngressFlow
+from userspace.ip_packets import udp
+from userspace.nfqueue import Packet, PacketQueue, Statistics
+from userspace.raw_sender import Sender
 
 MS = 1_000_000
 TOKEN = bytes(range(16))
@@ -108,12 +111,12 @@ class FakeLink:
 class Bench:
     """A flow between fakes, and the clock."""
 
-    def __init__(self, flow: type[userspace._Flow], monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, kind: type[packet_flow.Flow], monkeypatch: pytest.MonkeyPatch) -> None:
         self.story: list[str] = []
         self.now_ns = 0
-        monkeypatch.setattr(userspace, "monotonic_ns", lambda: self.now_ns)
+        monkeypatch.setattr(packet_flow, "monotonic_ns", lambda: self.now_ns)
         self.queue, self.sender = FakeQueue(self.story), FakeSender(self.story)
-        self.flow = flow(
+        self.flow = kind(
             cast(PacketQueue, self.queue), cast(Sender, self.sender), cast(Link, FakeLink()), TOKEN
         )
 
@@ -155,12 +158,12 @@ def packet(name: str, size: int) -> bytes:
 
 @pytest.fixture
 def egress(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    return Bench(userspace._Egress, monkeypatch)
+    return Bench(EgressFlow, monkeypatch)
 
 
 @pytest.fixture
 def ingress(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    return Bench(userspace._Ingress, monkeypatch)
+    return Bench(IngressFlow, monkeypatch)
 
 
 @pytest.fixture(params=["egress", "ingress"])
@@ -342,7 +345,7 @@ def test_ingress_that_is_not_shown_whole_is_neither_copied_nor_damaged(
 def test_a_probe_is_no_packet_of_the_models(either: Bench, spec: str) -> None:
     either.change(spec)
     either.flow.awaited = 7
-    probes = [(name, packet("x", 50) + userspace.PROBE_PAYLOAD.pack(TOKEN, number)) for name, number in
+    probes = [(name, packet("x", 50) + path_probes.PAYLOAD.pack(TOKEN, number)) for name, number in
               (("o", 6), ("p", 7))]  # fmt: skip
     either.queue.arrive(probes[0])
     either.flow.take()

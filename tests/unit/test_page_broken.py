@@ -43,12 +43,14 @@ def paths(told: Any, path: Path = ()) -> Iterator[Path]:
 def test_strange_value_anywhere_breaks_nothing(name: str) -> None:
     chance = random.Random(name)  # noqa: S311 - the same each time
     complete = documents.complete()
-    place = next(index for index, claim in enumerate(complete["claims"]) if claim["id"] == OWNERS[name])
-    found = list(paths(complete["claims"][place]["figures"][name]))
+    # The others have no part in this figure, and each trial copies and reads what there is.
+    complete["claims"] = [claim for claim in complete["claims"] if claim["id"] == OWNERS[name]]
+    del complete["sweep"]
+    found = list(paths(complete["claims"][0]["figures"][name]))
     for _trial in range(4 if name in PLOTTED else 25):
         told = copy.deepcopy(complete)
         path, value = chance.choice(found), chance.choice(STRANGE)
-        target = told["claims"][place]["figures"][name]
+        target = told["claims"][0]["figures"][name]
         for key in path[:-1]:
             target = target[key]
         target[path[-1]] = value

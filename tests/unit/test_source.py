@@ -57,7 +57,8 @@ def test_arguments_and_dockerfile_change_it(context: Path) -> None:
 
 def test_what_differs_between_a_checkout_and_an_installation_does_not(context: Path) -> None:
     installed = made_from(context)
-    (context / "server" / "lab").symlink_to("../lab")
+    for package in ("lab", "firewall"):
+        (context / "server" / package).symlink_to(f"../{package}")
     (context / "server").chmod(0o700)
     (context / "server" / "server.py").chmod(0o600)  # a stricter umask
     assert made_from(context) == installed

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from socketlab.analyse.authors import Author, authors
 from socketlab.observe.packets import Packet, packets
 from socketlab.observe.recording import Recording
+from socketlab.observe.sockets import Row
 from socketlab.observe.trace import Event
 from socketlab.show import walk
 from socketlab.show.terminal import Terminal
@@ -227,3 +229,24 @@ def test_payload_cannot_move_the_cursor() -> None:
 
 def test_recording_of_nothing_is_no_walk() -> None:
     assert walk.as_text(walk.walk(recording([])), Terminal()) == ""
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (
+            ("172.18.0.2:12000", "172.18.0.3:41273", "LAST-ACK"),
+            "the server has sent its FIN 2 times, and has got no acknowledgement (LAST-ACK)",
+        ),
+        (
+            ("172.18.0.3:41273", "172.18.0.2:12000", "FIN-WAIT-2"),
+            "the client has sent its FIN once, and waits for the other's (FIN-WAIT-2)",
+        ),
+    ],
+)
+def test_connection_that_is_still_closing_is_told(row: tuple[str, str, str], said: str) -> None:
+    client = seen("client", "eth0", (1, out(ACK | FIN, 111, 507)))
+    server = seen("server", "inside", (2, back(ACK | FIN, 507, 112)), (3, back(ACK | FIN, 507, 112)))
+    told_of = replace(recording(client, server), closing=[Row("tcp", *row, 1, 0, 0)])
+    assert walk.still_closing(told_of) == [f"The connection is still closing: {said}."]
+    assert walk.still_closing(recording(client, server)) == []

@@ -3,19 +3,22 @@
 from typing import Any
 
 import pytest
+from recorder import SLOTS
 
 from socketlab.errors import EngineError
-from socketlab.run.wire import Wire
+from socketlab.run.wire import FEW, INTERFACES, MANY, Wire
 
 
 class Refusing:
     """A capture host where nothing can be recorded."""
 
     def __init__(self) -> None:
+        self.started: list[tuple[str, ...]] = []
         self.ended: list[str] = []
 
-    def start(self, *_words: str) -> "Refusing":
+    def start(self, *words: str) -> "Refusing":
         """Be the program, too."""
+        self.started.append(words)
         return self
 
     def wait_for(self, text: str) -> str:
@@ -41,3 +44,11 @@ def test_reason_is_told_also_where_there_is_no_file_to_remove() -> None:
     with pytest.raises(EngineError, match="no such device"), Wire(tap, "server"):
         pytest.fail("it has begun")
     assert {"signal", "wait", "unlink"} <= set(tap.ended)
+
+
+@pytest.mark.parametrize(("room", "option"), [(FEW, "-B4096"), (MANY, f"-B{SLOTS[-1]}")])
+def test_each_recorder_has_the_room_that_is_wanted(room: int, option: str) -> None:
+    tap: Any = Refusing()
+    with pytest.raises(EngineError), Wire(tap, "server", room=room):
+        pytest.fail("it has begun")
+    assert [words[-1] for words in tap.started] == [option] * len(INTERFACES)

@@ -5,9 +5,11 @@ specs with it, so that a wrong one is refused before anything is touched.
 """
 
 from .counters import Counters
+from .options.loss import GilbertElliott, RandomLoss, StateLoss
+from .options.slot import Slot
 from .request import Direction, Directions, Impairment, Traffic, parse_directions, parse_traffic, seeded
 from .seeds import spread
-from .spec import GilbertElliott, RandomLoss, Slot, Spec, StateLoss, parse
+from .spec import Spec, parse
 from .units import SpecError
 
 __all__ = [

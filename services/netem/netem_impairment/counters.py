@@ -1,6 +1,12 @@
 """What an engine counted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def _counter(words: str) -> Any:
+    """Return a counter that starts at 0, and what `netem stats` calls it."""
+    return field(default=0, metadata={"words": words})
 
 
 @dataclass(frozen=True)
@@ -25,10 +31,10 @@ class Counters:
     packets: int = 0
     bytes: int = 0
     dropped: int = 0
-    over_limit: int | None = 0
-    overload: int | None = 0
+    over_limit: int | None = _counter("over the limit")
+    overload: int | None = _counter("lost to overload")
     too_long: int = 0
-    duplicated: int | None = 0
-    corrupted: int | None = 0
-    reordered: int | None = 0
+    duplicated: int | None = _counter("duplicated")
+    corrupted: int | None = _counter("corrupted")
+    reordered: int | None = _counter("sent ahead")
     queued: int = 0

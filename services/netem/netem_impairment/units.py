@@ -10,6 +10,7 @@ from decimal import Decimal
 
 U32_MAX = 2**32 - 1
 U64_MAX = 2**64 - 1
+S32_MIN, S32_MAX = -(2**31), 2**31 - 1
 LONGEST_NS = 2**63 - 1  # the kernel's s64
 
 NUMBER = re.compile(r"(\d+(?:\.\d*)?(?:e[+-]?\d+)?)(.*)", re.ASCII | re.IGNORECASE)

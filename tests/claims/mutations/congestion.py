@@ -1,12 +1,12 @@
 """Worlds in which congestion control has nothing to do, or no say."""
 
-from tests.claims.mutation import Mutation
+from tests.claims.mutation import LosingNothing, Mutation, on
 
 MUTATIONS = [
     Mutation(
         "a network that loses nothing, however much is sent",
         frozenset({"T13"}),
-        programs={"netem": "lying_netem.py"},
+        hosts=on(LosingNothing),
     ),
     Mutation(
         "a sender that its program holds back",

@@ -1,12 +1,12 @@
 """Worlds in which TCP is not reliable, or need not be."""
 
-from tests.claims.mutation import Mutation
+from tests.claims.mutation import LosingNothing, Mutation, on
 
 MUTATIONS = [
     Mutation(
         "a network that loses nothing, for TCP",
         frozenset({"T11"}),
-        programs={"netem": "lying_netem.py"},
+        hosts=on(LosingNothing),
     ),
     Mutation(
         "a server that swaps bytes",

@@ -1,12 +1,12 @@
 """Worlds in which nobody repairs, or there is nothing to repair."""
 
-from tests.claims.mutation import Mutation
+from tests.claims.mutation import LosingNothing, Mutation, on
 
 MUTATIONS = [
     Mutation(
         "a network with nothing to repair",
         frozenset({"Q1", "Q4"}),
-        programs={"netem": "lying_netem.py"},
+        hosts=on(LosingNothing),
     ),
     Mutation(
         "a server that answers no message twice",

@@ -1,12 +1,12 @@
 """Worlds in which the two services are not what they are."""
 
-from tests.claims.mutation import Mutation
+from tests.claims.mutation import LosingNothing, Mutation, on
 
 MUTATIONS = [
     Mutation(
         "a network that loses nothing, for UDP and TCP",
         frozenset({"S2"}),
-        programs={"netem": "lying_netem.py"},
+        hosts=on(LosingNothing),
     ),
     Mutation(
         "a server that swaps bytes of its TCP clients",

@@ -37,7 +37,7 @@ MUTATIONS = [
         *("T1", "T2", "T3", "T4", "T5", "T6", "T7", "T14", "T15"),
     ),
     server("a server that listens at a second port", "tcp_second_door.py", "T2", "T5", "T6"),
-    server("a server that the system wakes from accept() every 10 ms", "tcp_wakes.py", "T3"),
+    server("a server that the system wakes from accept() again and again", "tcp_wakes.py", "T3"),
     server("a server at which no more than one can wait", "tcp_no_waiting_room.py", "T4"),
     server(
         "a server with a new welcoming socket for each client", "tcp_reopens.py", "T5", "T6", "T14", "T15"

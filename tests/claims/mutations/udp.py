@@ -1,30 +1,8 @@
 """Worlds in which claims about UDP are wrong."""
 
-from dataclasses import replace
-
-from socketlab.run.stage import Stage
-from tests.claims.mutation import Mutation, rules
+from tests.claims.mutation import LettingPass, Mutation, on, rules
 
 EXPERIMENTS = dict.fromkeys(("U7", "U8"), "it takes two seconds, and nothing that it does is other here")
-
-# In front of the rules that send packets to the sidecar; its own probes still pass through it.
-PAST = (
-    "PREROUTING -i eth0 -p udp --dport 12000 -j ACCEPT",
-    "OUTPUT -o eth0 -p udp --sport 12000 -j ACCEPT",
-)
-NETEM = f"""
-case "$1" in
-set) netem "$@"; {"; ".join(f"iptables -t raw -I {rule}" for rule in PAST)} ;;
-clear) {"; ".join(f"iptables -t raw -D {rule}" for rule in PAST)}; netem "$@" ;;
-*) netem "$@" ;;
-esac
-"""
-
-
-def not_impaired(stage: Stage) -> Stage:
-    """Return a stage whose sidecar says that it impairs, and lets all datagrams pass."""
-    return replace(stage, netem=("sh", "-ec", NETEM, "netem"))
-
 
 MUTATIONS = [
     Mutation(
@@ -53,7 +31,7 @@ MUTATIONS = [
         programs={"udp_server.py": "udp_socket_per_client.py"},
         spared=EXPERIMENTS,
     ),
-    Mutation("an impairment that lets all datagrams pass", frozenset({"U7", "U8"}), hosts=not_impaired),
+    Mutation("an impairment that lets all datagrams pass", frozenset({"U7", "U8"}), hosts=on(LettingPass)),
     Mutation(
         "a server that takes datagrams for a stream",
         frozenset({"U9"}),

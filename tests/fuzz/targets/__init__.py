@@ -1,10 +1,1 @@
-"""The targets, a module for each neighbourhood."""
-
-from tests.fuzz.target import Target
-from tests.fuzz.targets import evidence, impairments, kernels, requests, results, streams
-
-TARGETS: dict[str, Target] = {
-    target.name: target
-    for module in (streams, impairments, kernels, requests, evidence, results)
-    for target in module.TARGETS
-}
+"""The targets, a module for each neighbourhood; `tests/fuzz/catalogue.py` has them all."""

@@ -4,8 +4,8 @@ import math
 from contextlib import suppress
 from dataclasses import fields, replace
 
+from kernel.netem_message import as_dumped, netem, read_netem
 from netem_impairment import Direction, Impairment, Slot, SpecError, parse, parse_directions, parse_traffic
-from qdisc import as_dumped, netem, read_netem
 
 from socketlab.claims import registry
 from socketlab.describe.scenario import Protocol

@@ -7,11 +7,13 @@ from typing import Any, cast
 import host_counters
 import link
 import netlink
-import nfqueue
-import packets
-import qdisc
 import tcp_info
+from kernel import flower, netem_message, qdisc
 from lab.failures import Failure
+from netem_impairment.attributes import attribute, nested, text
+from netem_impairment.attributes import attributes as read_attributes
+from netem_impairment.options import loss
+from userspace import ip_packets, nfqueue
 
 from socketlab.errors import TraceError
 from socketlab.observe import processes, sockets
@@ -27,11 +29,11 @@ def messages(data: bytes) -> None:
         for message in netlink.messages(data):
             with suppress(ValueError, Failure):
                 eth0._note(message)
-            for read in (qdisc.read_qdisc, qdisc.read_filter, netlink.error_of):
+            for read in (qdisc.read_qdisc, flower.read_filter, netlink.error_of):
                 with suppress(ValueError):
                     read(message)
     with suppress(ValueError):
-        qdisc.read_netem(data)
+        netem_message.read_netem(data)
 
 
 def attributes(data: bytes) -> None:
@@ -40,15 +42,15 @@ def attributes(data: bytes) -> None:
     for _ in range(draws.number(0, 7)):
         kind, value = draws.number(0, 0x3FFF), draws.take(draws.number(0, 31))
         values[kind] = value
-        body += netlink.attribute(kind, value)
+        body += attribute(kind, value)
     head = draws.take(draws.number(0, 3) * 4)
-    assert netlink.attributes(head + body, len(head)) == values
+    assert read_attributes(head + body, len(head)) == values
     kind, flags, sequence = draws.number(0, 0xFFFF), draws.number(0, 0xFFFF), draws.number(0, 0xFFFFFFFF)
     sent = netlink.message(kind, flags, body, sequence)
     assert list(netlink.messages(sent + sent)) == [netlink.Message(kind, flags, sequence, body)] * 2
     anything = draws.rest()
     with suppress(ValueError):
-        read = netlink.attributes(anything)
+        read = read_attributes(anything)
         assert sum(map(len, read.values())) <= len(anything)
 
 
@@ -108,21 +110,21 @@ def packet(data: bytes) -> None:
     words = draws.number(5, 15)
     if six:
         header = bytearray(b"\x60" + draws.take(39).ljust(39, b"\0"))
-        header[6] = packets.UDP
+        header[6] = ip_packets.UDP
     else:
         header = bytearray(bytes([0x40 | words]) + draws.take(4 * words - 1).ljust(4 * words - 1, b"\0"))
         header[6:8] = b"\0\0"
     body = draws.rest() * draws.number(1, 9)
     whole = bytes(header) + body
-    cut = [bytes(one) for one in packets.fragments(whole, mtu)]
+    cut = [bytes(one) for one in ip_packets.fragments(whole, mtu)]
     if len(cut) > 1 or (len(cut) == 1 and cut[0] != whole):
         assert all(len(one) <= mtu for one in cut)
         assert _assembled(cut, 6 if six else 4, len(header)) == body
     else:
         assert cut == [whole]
-    bit %= 8 * (packets.ETHERNET + len(whole))
-    damaged = packets.corrupt(whole, bit)
-    if damaged is not None and bit // 8 >= packets.ETHERNET:
+    bit %= 8 * (ip_packets.ETHERNET + len(whole))
+    damaged = ip_packets.corrupt(whole, bit)
+    if damaged is not None and bit // 8 >= ip_packets.ETHERNET:
         differ = int.from_bytes(damaged, "big") ^ int.from_bytes(whole, "big")
         assert differ.bit_count() == 1, "not one bit was turned over"
 
@@ -155,18 +157,14 @@ TARGETS = (
         messages,
         (
             netlink.message(qdisc.NEW_QDISC, 2, qdisc.qdisc(2, 0x10000, qdisc.ROOT, "netem", bytes(40))),
-            netlink.message(
-                netlink.ERROR, 0x300, struct.pack("=i", -22) + bytes(16) + netlink.text(1, "no.")
-            ),
-            netlink.message(qdisc.NEW_FILTER, 2, qdisc.head(1) + netlink.text(1, "flower")),
+            netlink.message(netlink.ERROR, 0x300, struct.pack("=i", -22) + bytes(16) + text(1, "no.")),
+            netlink.message(flower.NEW_FILTER, 2, qdisc.head(1) + text(1, "flower")),
             netlink.message(
                 link.NEW,
                 0,
-                link.INFO.pack(0, 1, 2, 1, 0)
-                + netlink.text(link.NAME, "eth0")
-                + netlink.attribute(link.MTU, b"\xdc\5\0\0"),
+                link.INFO.pack(0, 1, 2, 1, 0) + text(link.NAME, "eth0") + attribute(link.MTU, b"\xdc\5\0\0"),
             ),
-            qdisc.NETEM.pack(*range(6)) + netlink.nested(qdisc.LOSS, netlink.attribute(1, bytes(20))),
+            netem_message.STRUCTURE.pack(*range(6)) + nested(loss.LOSS, attribute(1, bytes(20))),
         ),
         500_000,
         256,

@@ -12,7 +12,8 @@ from typing import Any, cast
 import capture
 import control
 import crowd
-import host
+import host_interfaces
+import namespace_counters
 import netem
 import sidecar
 import stream
@@ -20,6 +21,7 @@ from lab import options, remote
 from lab.failures import Exit, Failure, visible
 from lab.journal import Journal
 from netem_impairment import Counters, Direction, Directions, Impairment, Spec, parse
+from sidecar_state import Sidecar
 
 from socketlab.errors import EngineError
 from socketlab.run import lab
@@ -51,8 +53,8 @@ JOURNAL = Journal(as_json=False, quiet=True, fd=NOWHERE)
 
 
 def request(data: bytes) -> None:
-    running = sidecar.Sidecar(Impairment(Spec()), JOURNAL)
-    with replaced(host, "counters", dict), replaced(host, "carried", dict):
+    running = Sidecar(Impairment(Spec()), JOURNAL)
+    with replaced(namespace_counters, "read", dict), replaced(host_interfaces, "carried", dict):
         running.begin(cast("Any", Still()), "", "eth0")
         said = control._answer(running.handle, data, cut=False)
         read = json.loads(json.dumps(said))

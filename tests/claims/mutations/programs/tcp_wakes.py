@@ -1,4 +1,4 @@
-"""The lecture's server, but the system wakes it from accept() every hundredth of a second."""
+"""The lecture's server, but the system wakes it from accept() every few milliseconds."""
 
 import struct
 from contextlib import suppress
@@ -11,11 +11,11 @@ from lab.journaled import socket
 
 
 class Woken(socket):
-    """A socket whose calls the system ends after 10 ms."""
+    """A socket whose calls the system ends after 1 ms, or as soon as its clock lets it."""
 
     def accept(self) -> Any:
         """Return the next client's connection socket and address."""
-        self.setsockopt(SOL_SOCKET, SO_RCVTIMEO, struct.pack("ll", 0, 10_000))
+        self.setsockopt(SOL_SOCKET, SO_RCVTIMEO, struct.pack("ll", 0, 1_000))
         while True:
             with suppress(BlockingIOError):
                 connection_socket, client_address = super().accept()

@@ -25,6 +25,7 @@ from typing import TypeAlias
 import netlink
 from lab.failures import Failure
 from lab.slots import Slots, last_error
+from netem_impairment.attributes import ATTRIBUTE, aligned, attribute
 
 PACKET, VERDICT, CONFIG, VERDICT_THROUGH = (3 << 8 | kind for kind in range(4))  # NFNL_SUBSYS_QUEUE << 8
 PAYLOAD, WHOLE_LENGTH = 10, 13  # attributes of a packet; its header comes first, the payload last
@@ -87,9 +88,9 @@ class PacketQueue:
             self._netlink.request(
                 CONFIG,
                 self._message(
-                    netlink.attribute(COMMAND, struct.pack("!BxH", BIND, 0)),
-                    netlink.attribute(PARAMETERS, struct.pack("!IB", 0xFFFF, COPY_PACKET)),
-                    netlink.attribute(LONGEST, struct.pack("!I", BURST)),
+                    attribute(COMMAND, struct.pack("!BxH", BIND, 0)),
+                    attribute(PARAMETERS, struct.pack("!IB", 0xFFFF, COPY_PACKET)),
+                    attribute(LONGEST, struct.pack("!I", BURST)),
                 ),
             )
             self._netlink.socket.setblocking(False)
@@ -117,7 +118,7 @@ class PacketQueue:
     def hold(self, packets: int) -> None:
         """Let the kernel hold so many packets for us, beside a burst that we have not seen yet."""
         longest = min(packets + BURST, 2**32 - 1)
-        body = self._message(netlink.attribute(LONGEST, struct.pack("!I", longest)))
+        body = self._message(attribute(LONGEST, struct.pack("!I", longest)))
         # Not acknowledged: packets would come in between. There is nothing in it that could be refused.
         self._netlink.socket.send(netlink.message(CONFIG, netlink.REQUEST, body))
 
@@ -136,9 +137,9 @@ class PacketQueue:
         unpack, at = self._layout
         buffer = self.buffer
         for start in range(0, count * SLOT, SLOT):
-            length, kind, identifier, size, attribute = unpack(buffer, start)
+            length, kind, identifier, size, last = unpack(buffer, start)
             # The packet is the last attribute. Where it begins depends on the others, which seldom change.
-            if attribute != PAYLOAD or not at + size <= length < at + size + 4 or kind != PACKET:
+            if last != PAYLOAD or not at + size <= length < at + size + 4 or kind != PACKET:
                 packet = self._find(start)
                 packets += [packet] if packet else []
                 unpack, at = self._layout
@@ -152,18 +153,18 @@ class PacketQueue:
         if kind != PACKET:
             return None  # the answer to a verdict that came too late
         at, whole = _ATTRIBUTES, 0
-        while at + netlink.ATTRIBUTE.size <= length and at <= LAST:
-            size, attribute = netlink.ATTRIBUTE.unpack_from(self.buffer, start + at)
-            if attribute == PAYLOAD:
-                if at < _ANY.size or not netlink.ATTRIBUTE.size <= size <= length - at:
+        while at + ATTRIBUTE.size <= length and at <= LAST:
+            size, number = ATTRIBUTE.unpack_from(self.buffer, start + at)
+            if number == PAYLOAD:
+                if at < _ANY.size or not ATTRIBUTE.size <= size <= length - at:
                     return None  # without an identifier, or cut off
                 if not whole:  # else the next one that is found at once would be taken for a whole one
                     self._layout = self._known(at)
-                begin = start + at + netlink.ATTRIBUTE.size
-                return identifier, begin, begin + (whole or size - netlink.ATTRIBUTE.size)
-            if attribute == WHOLE_LENGTH:
+                begin = start + at + ATTRIBUTE.size
+                return identifier, begin, begin + (whole or size - ATTRIBUTE.size)
+            if number == WHOLE_LENGTH:
                 whole = min(_BIG_ENDIAN.unpack_from(self.buffer, start + at + 4)[0], LONGEST_PACKET)
-            at += netlink.aligned(max(size, netlink.ATTRIBUTE.size))
+            at += aligned(max(size, ATTRIBUTE.size))
         return None
 
     @staticmethod
@@ -190,8 +191,8 @@ class PacketQueue:
     def replace(self, identifier: bytes, packet: bytes | bytearray) -> None:
         """Let a packet go on its way, changed."""
         self.flush()
-        header = netlink.attribute(VERDICT_HEADER, struct.pack("!I", ACCEPT) + identifier)
-        body = self._message(header, netlink.attribute(PAYLOAD, bytes(packet)))
+        header = attribute(VERDICT_HEADER, struct.pack("!I", ACCEPT) + identifier)
+        body = self._message(header, attribute(PAYLOAD, bytes(packet)))
         self._netlink.socket.send(netlink.message(VERDICT, netlink.REQUEST, body))
 
     def flush(self) -> None:
@@ -209,7 +210,7 @@ class PacketQueue:
         return struct.pack("!BBH", socket.AF_UNSPEC, 0, self.number) + b"".join(attributes)
 
     def _verdict(self, kind: int, verdict: int) -> bytes:
-        header = netlink.attribute(VERDICT_HEADER, struct.pack("!II", verdict, 0))
+        header = attribute(VERDICT_HEADER, struct.pack("!II", verdict, 0))
         return netlink.message(kind, netlink.REQUEST, self._message(header))[:-4]
 
 
