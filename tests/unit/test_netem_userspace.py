@@ -2,13 +2,15 @@
 
 from collections import deque
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from lab.failures import Failure
 from link import Link
 from model import Model
 from netem_impairment import parse
-from userspace import packet_flow, path_probes
+from userspace import packet_flow, path_probes, userspace_engine
 from userspace.egress_flow import EgressFlow
 from userspace.ingress_flow import IngressFlow
 from userspace.ip_packets import udp
@@ -385,3 +387,37 @@ def test_waits_are_asked_for_in_the_models_own_order(either: Bench) -> None:
     while due := model.dequeue(20 * MS):
         expected.append(due[0])
     assert [told[-1] for told in either.at(20)] == expected
+
+
+class Draining(userspace_engine.UserspaceEngine):
+    """An engine whose turns are a script: how long each takes in seconds, and whether it handles packets."""
+
+    def __init__(self, *turns: tuple[float, bool], waiting: int) -> None:
+        self.now, self._script = 0.0, deque(turns)
+        queue = SimpleNamespace(statistics=lambda: Statistics(waiting, 0))
+        self._flows = cast("Any", {"ingress": SimpleNamespace(queue=queue)})
+
+    def monotonic(self) -> float:
+        """Return the time."""
+        return self.now
+
+    def _turn(self, _watch: object, _patience_s: float) -> list[int]:
+        took_s, handled = self._script.popleft()
+        self.now += took_s
+        return [1] if handled else []
+
+
+def test_turn_that_a_busy_machine_holds_up_is_no_queue_that_keeps_its_packets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = Draining((2.0, True), (2.0, True), (0.005, False), waiting=0)
+    monkeypatch.setattr(userspace_engine, "monotonic", engine.monotonic)
+    engine._drain()
+    assert engine.now == 4.005
+
+
+def test_queue_that_keeps_its_packets_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Draining((0.1, True), (0.3, False), (0.3, False), waiting=1)
+    monkeypatch.setattr(userspace_engine, "monotonic", engine.monotonic)
+    with pytest.raises(Failure, match="packets are left in a queue"):
+        engine._drain()
