@@ -259,8 +259,12 @@ class Host:
                 self._process.stdin.flush()
             except (OSError, ValueError) as error:
                 del self._waiting[number]
-                raise EngineError(self._gone()) from error
-        return future
+                broken = error
+            else:
+                return future
+        # It has ended; what it had written before may say why, and is read meanwhile.
+        self._reader.join(2 * LAST_WORDS_S)
+        raise EngineError(self._over or self._gone()) from broken
 
     def finished(self, future: "Future[Any]", within_s: float = LOST_S) -> Any:
         """Return what came of a request.

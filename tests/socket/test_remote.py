@@ -12,7 +12,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from lab import remote
@@ -457,3 +457,32 @@ def test_host_that_does_not_answer_is_given_up(fake: Callable[[str], Host]) -> N
 def test_host_that_does_not_start_is_one_line(command: Sequence[str]) -> None:
     with pytest.raises(EngineError, match=r"^the host gone .*no such container.*; see make doctor$"):
         Host("gone", command)
+
+
+class Ended(subprocess.Popen[bytes]):
+    """A program that has ended before it is asked for anything; nothing it wrote is read until then."""
+
+    asked = threading.Event()
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.wait()
+        assert self.stdin is not None
+        self.stdin.close()
+        self.stdin = cast("Any", self)
+
+    def write(self, _data: bytes) -> None:
+        """Refuse, as a pipe does that nobody reads."""
+        self.asked.set()
+        raise BrokenPipeError
+
+    def close(self) -> None:
+        """Do nothing: it is closed."""
+
+
+def test_host_that_has_ended_before_it_is_asked_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Host._read
+    monkeypatch.setattr(subprocess, "Popen", Ended)
+    monkeypatch.setattr(Host, "_read", lambda host: (Ended.asked.wait(), read(host)))
+    with pytest.raises(EngineError, match=r"^the host gone .*no such container.*; see make doctor$"):
+        Host("gone", [sys.executable, "-Sc", "print('no such container')"])
