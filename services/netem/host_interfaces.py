@@ -78,7 +78,7 @@ def _listed(names: list[str]) -> str:
 
 
 def index(name: str) -> int:
-    """Return the index of an interface, 0 where there is none; one that is made anew has another index."""
+    """Return the index of an interface, or 0 if it does not exist. A recreated interface has a new index."""
     return next((number for number, other in socket.if_nameindex() if other == name), 0)
 
 

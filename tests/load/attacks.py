@@ -210,7 +210,7 @@ def carried_out(here: Arena, server: Program, attack: Attack, seconds: float) ->
         server: running.
         attack: which.
         seconds: how long it is in force; the honest clients work alone for half of that, as long before it as
-            after it: so a machine that gets slower meanwhile is none of the attack's doing.
+            after it, so that a machine that slows down meanwhile is not blamed on the attack.
 
     Raises:
         LabError: it could not be measured.

@@ -59,7 +59,7 @@ def remove_all(route: Netlink) -> None:
     ours = [(IFB.fullmatch(name), index) for name, index in interfaces(route).items()]
     ifbs = [(int(match[1]), index) for match, index in ours if match]
     for interface in {interface for interface, _index in ifbs}:
-        # The filters in it lead to interfaces that are about to go. Where there is none of these, an ingress
+        # The filters in it lead to interfaces that are about to go. Without such an interface, an ingress
         # qdisc is not ours.
         body = qdisc.head(interface, qdisc.INGRESS_HANDLE, qdisc.INGRESS)
         with suppress(OSError):  # the predecessor had not made it yet, or the interface is gone

@@ -21,7 +21,7 @@ class Words:
         """Return the next word.
 
         Raises:
-            SpecError: there is none, and the option needs one.
+            SpecError: the spec ends here.
         """
         if not self._left:
             raise SpecError(f"{option!r}: expected {expected} after it, as in {example!r}")

@@ -76,7 +76,7 @@ def render_name(spec: DistributionFields) -> str:
 
 
 def check(fields: Fields) -> None:
-    """Refuse a distribution of a jitter that there is none of."""
+    """Refuse a distribution without a jitter to distribute."""
     if fields.get("distribution") and not (fields.get("delay_ns") and fields.get("jitter_ns")):
         raise SpecError(
             "'distribution': expected a delay and a jitter to distribute, as in "
