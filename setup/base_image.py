@@ -9,7 +9,7 @@ from setup.facts import Fact, State
 from setup.machine import Machine
 from setup.progress import step
 from setup.shell import SetupError, run, temporary_folder
-from socketlab.run import checkout, dotenv
+from socketlab import checkout, dotenv
 
 NAME = "base-image"
 VARIABLE = checkout.BASE

@@ -14,7 +14,7 @@ from setup import base_image, docker, remedies
 from setup.facts import Fact, State
 from setup.machine import Machine
 from setup.shell import run
-from socketlab.run import checkout
+from socketlab import checkout
 
 LEAST_MEMORY_GIB = 1.0
 LEAST_DISK_GIB = 2.0

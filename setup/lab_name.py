@@ -1,7 +1,7 @@
 """The name of this checkout's lab, in `.env`: no other checkout on the same engine gets it."""
 
 from setup.machine import Machine
-from socketlab.run import checkout, dotenv
+from socketlab import checkout, dotenv
 
 NAME = "lab-name"
 

@@ -4,8 +4,8 @@ import shlex
 import sys
 from importlib.util import find_spec
 
+from socketlab import checkout
 from socketlab.errors import EngineError
-from socketlab.run import checkout
 
 
 def expect(extra: str, *packages: str) -> None:

@@ -11,7 +11,7 @@ import sys
 from itertools import takewhile
 from pathlib import Path
 
-from socketlab.run import checkout
+from socketlab import checkout
 
 STARTED_BY = "SOCKETLAB_STARTED_BY"
 TARGETS = {"client-udp": "client udp", "client-tcp": "client tcp"}  # where the two names differ

@@ -25,10 +25,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from socketlab.checkout import ROOT
 from socketlab.errors import LabError
+from socketlab.hosts.docker.compose_project import is_ours, looking_at_engine, things
 from socketlab.run import leases, reaper
-from socketlab.run.checkout import ROOT
-from socketlab.run.lab import is_ours, looking_at_engine, things
 
 # In the checkout; they are ignored by git, and kept on purpose.
 KEPT = re.compile(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 
-from socketlab.run.checkout import ROOT
+from socketlab.checkout import ROOT
 
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),

@@ -10,9 +10,9 @@ from socketlab.claims import seen
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import ServerProgram
+from socketlab.hosts.operated import Host, Program, named
+from socketlab.hosts.stage import PORT, Stage
 from socketlab.observe.packets import Header, Packet
-from socketlab.run.remote import Host, Program, named
-from socketlab.run.stage import PORT, Stage
 
 SERVERS = {"udp": ServerProgram.LECTURE_UDP, "tcp": ServerProgram.LECTURE_TCP}
 PROMPT = "Sentence: "

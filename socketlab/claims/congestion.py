@@ -10,9 +10,9 @@ from socketlab.analyse.congestion import Look, Transfer, mathis_bit_s
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.errors import EngineError, TraceError
+from socketlab.hosts.operated import PATIENCE_S, Host
+from socketlab.hosts.stage import JSON, PORT, Stage
 from socketlab.observe import evidence, trace
-from socketlab.run.remote import PATIENCE_S, Host
-from socketlab.run.stage import JSON, PORT, Stage
 
 DELAY_MS = 20
 # What the network carries, or bbr, which no loss slows down, would take the whole machine. For several at a

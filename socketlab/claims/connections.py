@@ -5,11 +5,11 @@ from errno import errorcode
 from typing import Any
 
 from socketlab.claims.notebook import Notebook
+from socketlab.hosts.operated import Address, Host, Program, RemoteSocket, expected
+from socketlab.hosts.stage import PORT, Stage
+from socketlab.hosts.watching import WITHIN_S, until
 from socketlab.observe import processes
 from socketlab.observe.sockets import Row
-from socketlab.run.remote import Address, Host, Program, RemoteSocket, expected
-from socketlab.run.stage import PORT, Stage
-from socketlab.run.watching import WITHIN_S, until
 
 LISTEN, ESTABLISHED = "LISTEN", "ESTABLISHED"
 NOBODY = 0  # the inode of a socket that no process has

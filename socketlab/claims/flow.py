@@ -13,11 +13,11 @@ from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import ServerProgram
 from socketlab.errors import TraceError
+from socketlab.hosts.operated import PATIENCE_S, Host, Program, RemoteSocket, expected, named
+from socketlab.hosts.stage import PORT, Stage
 from socketlab.observe import tcp_info
 from socketlab.observe.packets import Packet
 from socketlab.observe.sockets import Row
-from socketlab.run.remote import PATIENCE_S, Host, Program, RemoteSocket, expected, named
-from socketlab.run.stage import PORT, Stage
 
 PIECE = 65_536  # bytes: what the writer hands over at a time, and the reader takes
 BLOCKED_S = 0.25  # a send() that has not returned by then waits for the other side

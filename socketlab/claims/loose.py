@@ -3,9 +3,9 @@
 from socketlab.claims import seen
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
+from socketlab.hosts.operated import expected, named
+from socketlab.hosts.stage import PORT, Stage
 from socketlab.observe.packets import Packet
-from socketlab.run.remote import expected, named
-from socketlab.run.stage import PORT, Stage
 
 DESTINATION = slice(30, 34)  # of a frame: 14 bytes of Ethernet, and 16 of IPv4's header, come before it
 

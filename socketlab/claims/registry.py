@@ -9,8 +9,8 @@ from socketlab import hints
 from socketlab.claims.notebook import BROKEN, Finding, Notebook, finding
 from socketlab.describe.claims import BY_ID, CLAIMS, Claim
 from socketlab.errors import LabError, ScenarioError
+from socketlab.hosts.stage import Stage
 from socketlab.observe.words import on_one_line
-from socketlab.run.stage import Stage
 
 Showing = Callable[[Stage, Notebook], None]
 

@@ -12,8 +12,8 @@ from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import Experiment, Protocol, Stream
 from socketlab.errors import TraceError
+from socketlab.hosts.stage import Stage
 from socketlab.observe.evidence import Evidence, passed
-from socketlab.run.stage import Stage
 
 LINES = Stream(Protocol.TCP, count=200, size=500, rate=400)
 

@@ -15,8 +15,8 @@ from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import Experiment, Protocol, Stream
 from socketlab.errors import TraceError
+from socketlab.hosts.stage import Stage
 from socketlab.observe.evidence import Evidence
-from socketlab.run.stage import Stage
 
 COUNT, SIZE, RATE = 200, 64, 400
 LOSS_PERCENT = 10

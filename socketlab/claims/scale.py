@@ -30,9 +30,9 @@ from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import ServerProgram
 from socketlab.errors import TraceError
-from socketlab.run.remote import SO_REUSEADDR, SOL_SOCKET, Program, RemoteSocket, expected, named
-from socketlab.run.stage import JSON, PORT, READY, Stage
-from socketlab.run.watching import WITHIN_S, until
+from socketlab.hosts.operated import SO_REUSEADDR, SOL_SOCKET, Program, RemoteSocket, expected, named
+from socketlab.hosts.stage import JSON, PORT, READY, Stage
+from socketlab.hosts.watching import WITHIN_S, until
 
 CLIENTS = (1, 3, 10, 30, 100)
 ROUNDS = 3

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
+from socketlab.hosts.stage import Stage
 from socketlab.observe.packets import DOCKER_DNS, Packet
-from socketlab.run.stage import Stage
 
 
 def names_of(stage: Stage) -> dict[str, str]:

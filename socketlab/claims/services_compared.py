@@ -9,7 +9,7 @@ from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import Experiment, Protocol, Stream
 from socketlab.errors import TraceError
-from socketlab.run.stage import Stage
+from socketlab.hosts.stage import Stage
 
 COUNT, SIZE, RATE = 200, 100, 400
 

@@ -9,9 +9,9 @@ from socketlab.claims.connections import told_error
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import ServerProgram
+from socketlab.hosts.operated import PATIENCE_S, Host, Program, RemoteSocket, expected, named
+from socketlab.hosts.stage import PORT, READY, Stage
 from socketlab.observe.sockets import Row
-from socketlab.run.remote import PATIENCE_S, Host, Program, RemoteSocket, expected, named
-from socketlab.run.stage import PORT, READY, Stage
 
 WRONG_PORT = 12_001
 SOON_S = 3.0  # by then an answer has come that comes at all: the hosts are a fraction of a millisecond apart

@@ -35,10 +35,10 @@ from socketlab.claims.connections import (
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import ServerProgram
+from socketlab.hosts.operated import SO_REUSEADDR, SOL_SOCKET, Program, expected, named
+from socketlab.hosts.stage import PORT, Stage
+from socketlab.hosts.watching import WITHIN_S, until
 from socketlab.observe import processes
-from socketlab.run.remote import SO_REUSEADDR, SOL_SOCKET, Program, expected, named
-from socketlab.run.stage import PORT, Stage
-from socketlab.run.watching import WITHIN_S, until
 
 # Linux's numbers, of the hosts: this program may run on another system. <asm-generic/signal.h>
 SIGCONT, SIGSTOP = 18, 19

@@ -13,8 +13,8 @@ from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import Experiment, Protocol, ServerProgram, Stream
 from socketlab.errors import TraceError
-from socketlab.run.remote import Address, RemoteSocket, expected, named
-from socketlab.run.stage import PORT, Stage
+from socketlab.hosts.operated import Address, RemoteSocket, expected, named
+from socketlab.hosts.stage import PORT, Stage
 
 SOON_S = 3.0  # by then a datagram has come that comes at all: the hosts are a fraction of a millisecond apart
 EPHEMERAL = "/proc/sys/net/ipv4/ip_local_port_range"

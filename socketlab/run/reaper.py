@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 
 from socketlab.errors import LabError
+from socketlab.hosts.docker.compose_project import remove_tests
 from socketlab.run import leases
-from socketlab.run.lab import remove_tests
 
 NAMESPACES = Path("/run/netns")
 

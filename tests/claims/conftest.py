@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from socketlab.claims import registry
+from socketlab.hosts.stage import Stage, on_docker
 from socketlab.run import leases
-from socketlab.run.stage import Stage, on_docker
 
 # Sections: what they show is patience, of TCP or of a client.
 SLOW = {"congestion", "repair", "reliability"}

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from netem_impairment import Direction, Directions, Impairment, Spec, parse
 
-from socketlab.run.stage import Stage
+from socketlab.hosts.stage import Stage
 
 PROGRAMS = Path(__file__).parent / "mutations" / "programs"
 

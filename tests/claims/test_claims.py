@@ -5,7 +5,7 @@ import pytest
 from socketlab.claims import registry
 from socketlab.claims.notebook import Outcome
 from socketlab.describe.claims import BY_ID
-from socketlab.run.stage import Stage
+from socketlab.hosts.stage import Stage
 from tests.claims.told import told
 
 

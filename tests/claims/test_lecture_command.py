@@ -10,9 +10,9 @@ from pathlib import Path
 import docker
 import pytest
 
+from socketlab.checkout import ROOT
+from socketlab.hosts.docker.docker_engine import connect
 from socketlab.run import leases
-from socketlab.run.checkout import ROOT
-from socketlab.run.docker_engine import connect
 
 PATIENCE_S = 60.0
 

@@ -8,7 +8,7 @@ from socketlab.analyse.result import UdpResult
 from socketlab.claims import registry
 from socketlab.claims.notebook import Outcome
 from socketlab.describe.claims import BY_ID
-from socketlab.run.stage import Stage
+from socketlab.hosts.stage import Stage
 from tests.claims.told import told
 
 

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from socketlab.run.checkout import ROOT
-from socketlab.run.lab import Lab
+from socketlab.checkout import ROOT
+from socketlab.hosts.docker.compose_project import Lab
 
 # As pytest finds them: pyproject.toml.
 sys.path[:0] = [str(ROOT / "services" / "client")]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from socketlab.run import checkout
+from socketlab import checkout
 from tests.faults.fault import Fault
 from tests.faults.outcome import Broken, CannotBeTried, Seen
 from tests.faults.scene import RATE, Running, Scene, eventually, expect_code

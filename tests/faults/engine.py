@@ -14,8 +14,8 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException, ImageNotFound
 
-from socketlab.run import checkout
-from socketlab.run.checkout import ROOT
+from socketlab import checkout
+from socketlab.checkout import ROOT
 from tests.faults.commands import interrupt
 from tests.faults.fault import DISTURBED, Fault
 from tests.faults.outcome import Broken, CannotBeTried, Seen

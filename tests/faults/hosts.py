@@ -7,7 +7,7 @@ from typing import cast
 
 from docker.models.containers import Container
 
-from socketlab.run import checkout
+from socketlab import checkout
 from tests.faults.fault import DISTURBED, MEASURED, Fault, in_traffic
 from tests.faults.outcome import Broken, CannotBeTried, Seen
 from tests.faults.scene import Scene

@@ -7,7 +7,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from socketlab.run.checkout import ROOT
+from socketlab.checkout import ROOT
 from tests.faults.fault import DISTURBED, Fault
 from tests.faults.outcome import Broken, CannotBeTried, Seen
 from tests.faults.scene import Running, Scene, expect_code
@@ -25,7 +25,7 @@ BACK_S = 3600
 # The engine puts its clock's time on each line of a log; a run reads what came after the last one before it.
 SET_BACK = f"""
 from socketlab.cli import main
-from socketlab.run.lab import Lab
+from socketlab.hosts.docker.compose_project import Lab
 mark_log = Lab.mark_log
 Lab.mark_log = lambda lab, service: mark_log(lab, service) + {BACK_S}
 main()

@@ -29,12 +29,12 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from numbered import message
 
+from socketlab.checkout import ROOT
 from socketlab.describe.scenario import Engine, Servers
 from socketlab.errors import LabError
+from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.docker.docker_engine import connect
 from socketlab.run import leases
-from socketlab.run.checkout import ROOT
-from socketlab.run.docker_engine import connect
-from socketlab.run.lab import Lab
 from tests.complaints import complaints
 from tests.faults.outcome import Broken, CannotBeTried, Seen, allowed_s
 

@@ -16,9 +16,9 @@ from netem_impairment import Counters, Direction
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 
+from socketlab import dotenv
+from socketlab.checkout import ROOT
 from socketlab.observe import evidence, packets, sockets, trace
-from socketlab.run import dotenv
-from socketlab.run.checkout import ROOT
 
 ports = st.integers(0, 65_535)
 addresses = st.ip_addresses(v=4).map(str)

@@ -9,9 +9,10 @@ from pathlib import Path
 import docker
 from docker.errors import ImageNotFound
 
-from socketlab.run import checkout, leases
-from socketlab.run.checkout import ROOT
-from socketlab.run.lab import ROLES
+from socketlab import checkout
+from socketlab.checkout import ROOT
+from socketlab.hosts.docker.compose_project import ROLES
+from socketlab.run import leases
 
 COPIED = ("services", "socketlab", "setup", "compose.yaml")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from socketlab.run.checkout import ROOT
-from socketlab.run.lab import Lab
+from socketlab.checkout import ROOT
+from socketlab.hosts.docker.compose_project import Lab
 
 USERSPACE = ("--engine", "userspace")
 

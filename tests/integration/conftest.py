@@ -11,10 +11,11 @@ import pytest
 from pytest_docker.plugin import Services
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
-from socketlab.run import checkout, leases
-from socketlab.run.checkout import ROOT
-from socketlab.run.docker_engine import connect
-from socketlab.run.lab import Lab
+from socketlab import checkout
+from socketlab.checkout import ROOT
+from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.docker.docker_engine import connect
+from socketlab.run import leases
 from tests.integration.command import Command
 from tests.integration.hosts import Hosts
 from tests.integration.sidecar import Attach

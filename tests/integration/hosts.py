@@ -9,8 +9,9 @@ import docker
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-from socketlab.run import checkout, leases
-from socketlab.run.lab import TEST_LABEL, Lab
+from socketlab import checkout
+from socketlab.hosts.docker.compose_project import TEST_LABEL, Lab
+from socketlab.run import leases
 
 IMAGE = checkout.image("client")
 WITHIN_S = 120.0  # ends what hangs

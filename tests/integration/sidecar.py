@@ -12,8 +12,8 @@ import docker
 from docker.errors import APIError
 from docker.models.containers import Container
 
-from socketlab.run import checkout
-from socketlab.run.lab import Lab
+from socketlab import checkout
+from socketlab.hosts.docker.compose_project import Lab
 from tests.integration.hosts import Hosts
 
 IMAGE = checkout.image("netem")

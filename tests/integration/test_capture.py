@@ -19,15 +19,15 @@ import pexpect
 import pytest
 
 from socketlab.analyse.journeys import Outcome, journeys
+from socketlab.checkout import ROOT
 from socketlab.describe.scenario import Conversation, Protocol
 from socketlab.errors import EngineError, TraceError
+from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.operated import PATIENCE_S, Host, RemoteSocket, named
+from socketlab.hosts.stage import PORT, Stage, on_docker
 from socketlab.observe.packets import Packet, packets
 from socketlab.run import leases
-from socketlab.run.checkout import ROOT
-from socketlab.run.lab import Lab
-from socketlab.run.recording import wait_until_quiet
-from socketlab.run.remote import PATIENCE_S, Host, RemoteSocket, named
-from socketlab.run.stage import PORT, Stage, on_docker
+from socketlab.run.conversations import wait_until_quiet
 from socketlab.show.pcapng import pcapng
 from tests.integration.hosts import left_of
 

@@ -16,7 +16,7 @@ import docker
 import pytest
 
 from socketlab.errors import EngineError
-from socketlab.run.docker_engine import connect
+from socketlab.hosts.docker.docker_engine import connect
 
 OPENSSL = shutil.which("openssl")
 DIAL = "#!/bin/sh\nexec docker --host {address} system dial-stdio\n"

@@ -10,10 +10,10 @@ import docker
 import pexpect
 import pytest
 
+from socketlab.checkout import ROOT
 from socketlab.describe.scenario import Engine
+from socketlab.hosts.docker.compose_project import Lab
 from socketlab.run import leases
-from socketlab.run.checkout import ROOT
-from socketlab.run.lab import Lab
 from socketlab.show.progress import WIPE
 from tests.complaints import complaints
 from tests.integration.hosts import left_of

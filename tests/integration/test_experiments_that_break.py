@@ -5,9 +5,9 @@ import sys
 from contextlib import closing
 from typing import cast
 
+from socketlab.checkout import ROOT
+from socketlab.hosts.docker.compose_project import Lab
 from socketlab.run import leases
-from socketlab.run.checkout import ROOT
-from socketlab.run.lab import Lab
 from tests.complaints import complaints
 from tests.integration.command import Command
 

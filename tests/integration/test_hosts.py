@@ -5,8 +5,8 @@ from typing import cast
 import docker
 from docker.models.containers import Container
 
+from socketlab.hosts.docker.compose_project import Lab
 from socketlab.observe import sockets
-from socketlab.run.lab import Lab
 
 
 def inside(container: Container, code: str) -> tuple[int, str]:

@@ -16,10 +16,11 @@ from pathlib import Path
 import docker
 import pytest
 
-from socketlab.run import checkout, leases
-from socketlab.run.checkout import ROOT
-from socketlab.run.lab import ROLES
-from socketlab.run.source import digest, is_ignored
+from socketlab import checkout
+from socketlab.checkout import ROOT
+from socketlab.hosts.docker.compose_project import ROLES
+from socketlab.hosts.docker.image_source import digest, is_ignored
+from socketlab.run import leases
 
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "compose.yaml", "services", "socketlab")
 Run = Callable[..., str]
@@ -90,7 +91,9 @@ def test_the_wheel_has_the_hosts_sources_no_common_names_and_needs_two_packages(
         needed = message_from_bytes(archive.read(about)).get_all("Requires-Dist", [])
     packages = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     assert packages == {"socketlab", "netem_impairment"}
-    carried = {name.removeprefix("socketlab/hosts/") for name in names if name.startswith("socketlab/hosts/")}
+    carried = {
+        name.removeprefix("socketlab/carried/") for name in names if name.startswith("socketlab/carried/")
+    }
     sources = (path for path in (ROOT / "services").rglob("*") if path.is_file() and not is_ignored(path))
     assert carried == {"compose.yaml", *(str(path.relative_to(ROOT)) for path in sources)}
     base = [each for each in needed if "extra ==" not in each]
@@ -145,7 +148,7 @@ def run(installed: Path, tmp_path: Path) -> Iterator[Run]:
 def test_installed_in_an_empty_folder_it_builds_talks_and_leaves_nothing(
     run: Run, installed: Path, tmp_path: Path, engine: docker.DockerClient
 ) -> None:
-    (hosts,) = installed.glob("lib/python*/site-packages/socketlab/hosts")
+    (hosts,) = installed.glob("lib/python*/site-packages/socketlab/carried")
     for role in ROLES:  # so an image is what a checkout of this version makes
         build = {"dockerfile": f"{role}/Dockerfile"}
         here = digest(build | {"context": str(ROOT / "services")})

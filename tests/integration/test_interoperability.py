@@ -2,8 +2,8 @@
 
 import pytest
 
-from socketlab.run.checkout import ROOT
-from socketlab.run.lab import Lab
+from socketlab.checkout import ROOT
+from socketlab.hosts.docker.compose_project import Lab
 from tests.integration.hosts import Hosts
 
 TEXTBOOK = ROOT / "tests" / "textbook"

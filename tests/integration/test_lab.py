@@ -15,13 +15,13 @@ import docker
 import pexpect
 import pytest
 
+from socketlab import checkout
 from socketlab.analyse.fates import Fate, exchanges
+from socketlab.checkout import ROOT
 from socketlab.describe.scenario import Conversation, Protocol, Servers
 from socketlab.errors import EngineError
+from socketlab.hosts.docker.compose_project import ROLES, Lab
 from socketlab.observe.trace import parse
-from socketlab.run import checkout
-from socketlab.run.checkout import ROOT
-from socketlab.run.lab import ROLES, Lab
 
 BOTH = pytest.mark.parametrize("protocol", Protocol)
 
@@ -245,7 +245,7 @@ def test_images_are_built_when_something_has_changed_and_not_again(
 ) -> None:
     own_lab.build(COMPOSE_PROFILES="*")
     assert own_lab.outdated(COMPOSE_PROFILES="*") == {}
-    monkeypatch.setattr("socketlab.run.lab.digest", lambda _build: "of another source")
+    monkeypatch.setattr("socketlab.hosts.docker.compose_project.digest", lambda _build: "of another source")
     assert sorted(own_lab.outdated(COMPOSE_PROFILES="*")) == sorted(map(checkout.image, ROLES))
 
 

@@ -12,9 +12,10 @@ from contextlib import ExitStack
 import docker
 import pytest
 
-from socketlab.run import checkout, leases, reaper
-from socketlab.run.checkout import ROOT
-from socketlab.run.lab import PROJECT_LABEL, TEST_LABEL, Lab
+from socketlab import checkout
+from socketlab.checkout import ROOT
+from socketlab.hosts.docker.compose_project import PROJECT_LABEL, TEST_LABEL, Lab
+from socketlab.run import leases, reaper
 from tests import cleanliness, stages
 
 AS_ROOT = os.geteuid() == 0 and shutil.which("ip") is not None
@@ -25,8 +26,8 @@ import sys, time
 from contextlib import ExitStack
 from bench.hosts import Host, joined
 from socketlab.run import leases
-from socketlab.run.docker_engine import connect
-from socketlab.run.lab import Lab
+from socketlab.hosts.docker.docker_engine import connect
+from socketlab.hosts.docker.compose_project import Lab
 from tests.integration.hosts import Hosts
 lab = Lab(leases.take())
 lab.start()
@@ -75,9 +76,10 @@ def strangers(engine: docker.DockerClient) -> Iterator[list[str]]:
 
 # What a careless test does: it makes a host, and forgets it.
 FORGET = """
-from socketlab.run import checkout, leases
-from socketlab.run.docker_engine import connect
-from socketlab.run.lab import TEST_LABEL
+from socketlab import checkout
+from socketlab.run import leases
+from socketlab.hosts.docker.docker_engine import connect
+from socketlab.hosts.docker.compose_project import TEST_LABEL
 name = leases.take()
 made = connect().containers.create
 made(checkout.image("client"), name=name, labels={TEST_LABEL: name})

@@ -12,9 +12,10 @@ import docker
 import pytest
 from engines import AT_WORK
 
-from socketlab.run import checkout, leases
-from socketlab.run.checkout import ROOT
-from socketlab.run.lab import Lab
+from socketlab import checkout
+from socketlab.checkout import ROOT
+from socketlab.hosts.docker.compose_project import Lab
+from socketlab.run import leases
 from tests.integration.hosts import Hosts
 from tests.integration.sidecar import Attach, Sidecar, eventually, finished, stream, wait_until_working
 

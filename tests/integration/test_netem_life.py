@@ -14,8 +14,8 @@ import docker
 import pytest
 from docker.models.containers import Container
 
+from socketlab.hosts.docker.compose_project import ROLES, Lab
 from socketlab.run import leases
-from socketlab.run.lab import ROLES, Lab
 from tests.integration.hosts import IMAGE as HOST_IMAGE
 from tests.integration.hosts import Hosts
 from tests.integration.sidecar import (

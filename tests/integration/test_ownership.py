@@ -17,7 +17,7 @@ from tests.integration.checkouts import Checkout
 
 # The command, but for the name: an image of this name may be there, and in use.
 NAME_IMAGE = (
-    "import sys; from socketlab import lab_cli as cli; cli.NETEM_IMAGE = sys.argv[1]; cli.netem_image()"
+    "import sys; from socketlab import lab_commands as cli; cli.NETEM_IMAGE = sys.argv[1]; cli.netem_image()"
 )
 FOREIGN = """
 services:
@@ -135,7 +135,9 @@ def test_an_image_that_is_replaced_goes_unless_it_has_another_name(
 
     def built(version: str) -> str:
         source.write_text(version, encoding="utf-8")
-        here.run(sys.executable, "-c", "import socketlab.run.lab as lab; lab.Lab().build()")
+        here.run(
+            sys.executable, "-c", "from socketlab.hosts.docker.compose_project import Lab; Lab().build()"
+        )
         return here.image("server")
 
     first = built("one that no other checkout has")

@@ -6,7 +6,7 @@ from functools import partial
 from socketlab.claims import registry
 from socketlab.claims.notebook import Finding
 from socketlab.describe.claims import BY_ID
-from socketlab.run.stage import Stage
+from socketlab.hosts.stage import Stage
 from tests.kernel.stage import stage
 from tests.kernel.wire import command
 

@@ -18,7 +18,7 @@ from netem_impairment import Direction, Directions, Impairment, parse, spread
 from socketlab.analyse.fates import Fate
 from socketlab.analyse.result import TcpResult, UdpResult
 from socketlab.describe.scenario import Engine, Experiment, Protocol, Stream
-from socketlab.run.stage import Stage
+from socketlab.hosts.stage import Stage
 from tests.kernel.engine import state
 from tests.kernel.hosts import CLIENT, INTERFACE, SERVER, connect, hosts, on
 from tests.kernel.hosts import Stream as Datagrams

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from socketlab.run.remote import Host
-from socketlab.run.stage import Stage
+from socketlab.hosts.operated import Host
+from socketlab.hosts.stage import Stage
 from tests.kernel.hosts import ADDRESSES, CLIENT, SERVER, hosts, on, written
 from tests.kernel.wire import command
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from socketlab.cli import INTERRUPTED
-from socketlab.common_cli import terminated_like_interrupted
+from socketlab.cli.shared_options import terminated_like_interrupted
 from socketlab.errors import LabError
 from socketlab.run import leases
 from socketlab.show import files

@@ -15,10 +15,10 @@ from typing import Any
 
 from socketlab.describe.scenario import ServerProgram, Servers
 from socketlab.errors import LabError, TraceError
-from socketlab.run.lab import Lab
-from socketlab.run.remote import Host, Program
-from socketlab.run.stage import PORT, Stage, on_docker
-from socketlab.run.watching import until
+from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.operated import Host, Program
+from socketlab.hosts.stage import PORT, Stage, on_docker
+from socketlab.hosts.watching import until
 from tests.load import measure
 from tests.load.measure import Sample, Watch
 

@@ -11,9 +11,9 @@ from statistics import mean
 from typing import Any
 
 from socketlab.errors import EngineError, TraceError
+from socketlab.hosts.operated import Host, Program
+from socketlab.hosts.watching import until
 from socketlab.observe.sockets import Row
-from socketlab.run.remote import Host, Program
-from socketlab.run.watching import until
 
 # cgroup v1, v2: what the limit of the host counts.
 MEMORY = ("/sys/fs/cgroup/memory/memory.usage_in_bytes", "/sys/fs/cgroup/memory.current")

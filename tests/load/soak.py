@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from socketlab.errors import LabError, TraceError
-from socketlab.run.remote import Program
-from socketlab.run.stage import PORT
+from socketlab.hosts.operated import Program
+from socketlab.hosts.stage import PORT
 from tests.load import measure
 from tests.load.attacks import (
     FLAT,

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from socketlab.hosts.operated import Program
 from socketlab.run import leases
-from socketlab.run.remote import Program
 from tests.load import attacks
 from tests.load.attacks import ATTACKS, Arena, Attack
 

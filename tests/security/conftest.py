@@ -8,12 +8,13 @@ from contextlib import ExitStack
 import docker
 import pytest
 
-from socketlab.run import checkout, leases
-from socketlab.run.checkout import ROOT
-from socketlab.run.docker_engine import connect
-from socketlab.run.lab import Lab
-from socketlab.run.remote import Host
-from socketlab.run.stage import PORT, Stage, on_docker
+from socketlab import checkout
+from socketlab.checkout import ROOT
+from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.docker.docker_engine import connect
+from socketlab.hosts.operated import Host
+from socketlab.hosts.stage import PORT, Stage, on_docker
+from socketlab.run import leases
 from tests.security.hosts import docker_run
 
 # What somebody brings who wants to get out: it is root, has a program that makes root of anybody, and

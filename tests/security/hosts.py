@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from socketlab.run.remote import Host
+from socketlab.hosts.operated import Host
 
 INSIDE = Path(__file__).parent / "inside"
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from socketlab.run.checkout import ROOT
-from socketlab.run.remote import Host
+from socketlab.checkout import ROOT
+from socketlab.hosts.operated import Host
 from tests.security.conftest import Others
 from tests.security.hosts import mounts, probe
 from tests.security.test_privileges import ROW

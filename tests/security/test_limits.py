@@ -6,8 +6,8 @@ from contextlib import suppress
 import docker
 import pytest
 
-from socketlab.run.remote import Host
-from socketlab.run.stage import Stage
+from socketlab.hosts.operated import Host
+from socketlab.hosts.stage import Stage
 from tests.security.conftest import Others
 from tests.security.hosts import INSIDE, probe
 

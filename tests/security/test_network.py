@@ -12,10 +12,10 @@ from typing import Any
 import docker
 import pytest
 
+from socketlab.hosts.docker.compose_project import ROLES, Lab
+from socketlab.hosts.operated import Host, RemoteSocket
+from socketlab.hosts.stage import PORT, Stage
 from socketlab.observe.packets import Packet, packets
-from socketlab.run.lab import ROLES, Lab
-from socketlab.run.remote import Host, RemoteSocket
-from socketlab.run.stage import PORT, Stage
 from tests.security.conftest import Others
 from tests.security.hosts import probe
 from tests.unit.frames import ethernet, ipv4, pcap, record, udp

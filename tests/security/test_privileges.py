@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from socketlab.run.checkout import ROOT
-from socketlab.run.remote import Host
+from socketlab.checkout import ROOT
+from socketlab.hosts.operated import Host
 from tests.security.conftest import Others
 from tests.security.hosts import probe, status
 

@@ -11,11 +11,11 @@ from typing import Any, cast
 import pytest
 from control import Answer, Refused, Request, Server
 
+from socketlab.checkout import ROOT
 from socketlab.errors import EngineError
-from socketlab.run import stage as module
-from socketlab.run.checkout import ROOT
-from socketlab.run.remote import Host
-from socketlab.run.stage import Stage
+from socketlab.hosts import stage as module
+from socketlab.hosts.operated import Host
+from socketlab.hosts.stage import Stage
 
 
 class Sidecar:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from socketlab.run.checkout import ROOT
+from socketlab.checkout import ROOT
 from tests.socket.conftest import StartServer
 from tests.socket.programs import udp_socket
 from tests.transcripts import Run, Transcript, by_make, differences, of_layer

@@ -18,7 +18,7 @@ import pytest
 from lab import remote
 
 from socketlab.errors import EngineError
-from socketlab.run.remote import Host, expected
+from socketlab.hosts.operated import Host, expected
 from tests.socket.programs import (
     DEADLINE_S,
     LOCALHOST,

@@ -10,9 +10,9 @@ from typing import Any, cast
 import pytest
 
 from socketlab.errors import EngineError, ScenarioError
-from socketlab.run import bundle
-from socketlab.run.bundle import Carried
-from socketlab.run.lab import Lab
+from socketlab.hosts.docker import bundle
+from socketlab.hosts.docker.bundle import Carried
+from socketlab.hosts.docker.compose_project import Lab
 
 ROLES = ("server", "client")
 
@@ -119,7 +119,7 @@ class OfOtherMachines(Lab):
 def test_a_bundle_for_other_machines_is_refused_before_the_engine_gets_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("socketlab.run.checkout.chosen_base", lambda: "")
+    monkeypatch.setattr("socketlab.checkout.chosen_base", lambda: "")
     file = written(tmp_path / "x.tar", WHOLE)
     with pytest.raises(EngineError) as refused:
         OfOtherMachines().load_images(file, bundle.read(file, ROLES))

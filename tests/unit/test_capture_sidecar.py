@@ -13,7 +13,7 @@ from firewall import marks
 from firewall.own_chains import change
 from lab.failures import Failure
 
-from socketlab.run import wire
+from socketlab.hosts import wire
 from tests.unit.frames import ethernet, ipv4, pcap, record, udp
 
 FRAMES = [record(ethernet(bytes(size))) for size in (10, 60, 30)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from setup import bootstrap
-from socketlab.run import checkout, dotenv
+from socketlab import checkout, dotenv
 
 
 def folder(path: Path, text: str = "") -> Path:
@@ -89,7 +89,7 @@ def test_base_images_have_one_name_in_set_up_compose_and_the_program() -> None:
 WHERE = """
 import json, sys
 from socketlab import hints
-from socketlab.run import checkout
+from socketlab import checkout
 checkout.remember_server("concurrent")
 print(json.dumps([str(checkout.ROOT), checkout.project(), str(checkout.SETTINGS), str(checkout.OUTPUT),
                   checkout.KIND, hints.doctor()]))
@@ -98,7 +98,7 @@ print(json.dumps([str(checkout.ROOT), checkout.project(), str(checkout.SETTINGS)
 
 def where(site: Path, current: Path, *, config: str) -> list[str]:
     """Return what a copy of the package in a folder finds out about itself."""
-    carried = site / "socketlab" / "hosts"
+    carried = site / "socketlab" / "carried"
     if not site.exists():
         site.mkdir(parents=True)
         shutil.copytree(checkout.PACKAGE, site / "socketlab")
@@ -118,7 +118,7 @@ def where(site: Path, current: Path, *, config: str) -> list[str]:
 def test_an_installation_keeps_to_the_users_folders(tmp_path: Path) -> None:
     site, current = tmp_path / "site-packages", tmp_path / "empty"
     root, name, settings, output, kind, doctor = where(site, current, config="/config")
-    assert root == str(site / "socketlab" / "hosts")
+    assert root == str(site / "socketlab" / "carried")
     assert name == checkout.own_name(Path(root))
     assert (settings, output) == ("/config/socketlab/settings.env", str(current))
     assert (kind, doctor) == ("installation", "docker info")

@@ -12,7 +12,7 @@ from socketlab.claims import registry
 from socketlab.claims.notebook import Finding, Notebook, Outcome, finding
 from socketlab.describe.claims import BY_ID, CLAIMS
 from socketlab.errors import EngineError, ScenarioError
-from socketlab.run.stage import Stage
+from socketlab.hosts.stage import Stage
 from socketlab.show import claims as shown
 from socketlab.show.terminal import Terminal
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from socketlab import cli, hints
-from socketlab.run.checkout import ROOT
+from socketlab.checkout import ROOT
 from tests import cleanliness, stages
 from tests.complaints import complaints
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 from docker.errors import NotFound
 
-from socketlab.run.lab import Lab
+from socketlab.hosts.docker.compose_project import Lab
 
 # What Compose is here: it says how far the client is, and goes on.
 COMPOSE = """
@@ -68,7 +68,7 @@ def test_client_whose_container_comes_late_is_removed(looks: int) -> None:
 def test_client_whose_container_never_comes_is_not_waited_for_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("socketlab.run.lab.COMES_LATE_S", 0.1)
+    monkeypatch.setattr("socketlab.hosts.docker.compose_project.COMES_LATE_S", 0.1)
     engine = Engine(1_000_000)
     with pytest.raises(KeyboardInterrupt):
         OnlyClients(engine).client_journal([], "", interrupt)

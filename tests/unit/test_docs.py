@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from uppercase import TOO_LARGE
 
+from socketlab.checkout import ROOT
 from socketlab.describe.claims import CLAIMS
-from socketlab.run.checkout import ROOT
 
 DOCUMENTS = [
     ROOT / "README.md",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from socketlab.run import dotenv
+from socketlab import dotenv
 
 NAME, VALUE = "BASE_IMAGE", "socketlab/base:trixie"
 

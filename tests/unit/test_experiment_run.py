@@ -6,8 +6,8 @@ from typing import cast
 
 from netem_impairment import Counters, Direction
 
+from socketlab.hosts.docker.compose_project import Lab
 from socketlab.run import experiments
-from socketlab.run.lab import Lab
 from tests.unit import runs
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from socketlab import extras
+from socketlab.checkout import ROOT
 from socketlab.errors import EngineError
-from socketlab.run.checkout import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 OURS = {"socketlab", "netem_impairment"}

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from setup import variables
-from socketlab import cli, hints
+from socketlab import checkout, cli, hints
+from socketlab.checkout import ROOT
 from socketlab.describe.scenario import Servers
-from socketlab.run import checkout
-from socketlab.run.checkout import ROOT
 from tests.unit.test_makefile import make
 
 SOURCES = sorted((ROOT / "socketlab").rglob("*.py"))

@@ -7,8 +7,8 @@ from types import FrameType
 
 import pytest
 
-from socketlab.common_cli import TERMINATED, terminated_like_interrupted
-from socketlab.run.interrupts import undisturbed
+from socketlab.cli.shared_options import TERMINATED, terminated_like_interrupted
+from socketlab.hosts.interrupts import undisturbed
 
 
 @pytest.fixture(autouse=True)

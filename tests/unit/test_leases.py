@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from socketlab.checkout import ROOT
 from socketlab.errors import LabError
 from socketlab.run import leases
-from socketlab.run.checkout import ROOT
 
 HOLDER = """
 import sys

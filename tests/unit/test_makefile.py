@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from setup import variables
-from socketlab.run.checkout import ROOT
+from socketlab.checkout import ROOT
 
 MAKEFILE = """
 RUN := program

@@ -10,10 +10,10 @@ import pytest
 from netem_impairment import Counters
 
 from socketlab.errors import TraceError
+from socketlab.hosts.stage import Stage
 from socketlab.observe.sockets import Row
-from socketlab.run import recording
-from socketlab.run.recording import still_open, wait_until_quiet
-from socketlab.run.stage import Stage
+from socketlab.run import conversations as recording
+from socketlab.run.conversations import still_open, wait_until_quiet
 
 
 def quiet_stage(ends: Sequence[Row] = (), **counters: int) -> Stage:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from socketlab import cli, lecture_cli, report_cli
+from socketlab import cli
 from socketlab.analyse.result import Result
+from socketlab.cli import lecture_commands, report_commands
+from socketlab.cli.lecture_commands import Run as LectureRun
 from socketlab.describe.scenario import Experiment
 from socketlab.errors import EngineError
-from socketlab.lecture_cli import Run as LectureRun
 from socketlab.show.page import build
 from socketlab.show.page.build import Page, Problem
 from tests.unit import documents
@@ -123,7 +124,7 @@ def test_page_that_could_not_be_written_is_refused_before_the_run(run: Run, tmp_
 
 
 def test_packages_that_are_missing_are_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report_cli, "NEEDED", ("json", "no_such_package"))
+    monkeypatch.setattr(report_commands, "NEEDED", ("json", "no_such_package"))
     code, _out, err = run()
     assert code == 1
     assert "no_such_package not found: install them by `python3 -m setup ensure report`" in err
@@ -143,8 +144,8 @@ def lecture(
         del told["sweep"]
         return SimpleNamespace(document=told, exit_code=exit_code)
 
-    monkeypatch.setattr(lecture_cli, "made", made)
-    monkeypatch.setattr(lecture_cli, "show", show)
+    monkeypatch.setattr(lecture_commands, "made", made)
+    monkeypatch.setattr(lecture_commands, "show", show)
 
 
 def gone(_asked: Experiment) -> Result:
@@ -167,7 +168,7 @@ def test_sweep_that_broke_is_told_and_in_the_document(
 def test_refuted_claim_decides_the_exit_code(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, drawn: list[dict[str, Any]]
 ) -> None:
-    lecture(monkeypatch, gone, lecture_cli.REFUTED)
+    lecture(monkeypatch, gone, lecture_commands.REFUTED)
     assert run("--output", str(tmp_path / "x.html"))[0] == 1
     assert len(drawn) == 1
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from socketlab.run.checkout import ROOT
+from socketlab.checkout import ROOT
 from tests import scan
 
 PINNED = "08c6903cd8c0fde910a37f88322edcfb5dd907a8"  # actions/checkout

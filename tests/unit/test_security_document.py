@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from socketlab.run.checkout import ROOT
+from socketlab.checkout import ROOT
 
 DOCUMENT = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 

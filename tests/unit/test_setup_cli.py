@@ -17,7 +17,7 @@ import setup
 from setup import audit, cli, lock, venv
 from setup.machine import Machine
 from setup.shell import SetupError
-from socketlab.run import checkout, dotenv
+from socketlab import checkout, dotenv
 from tests.unit.test_setup_fakes import NO_ENGINE, Commands, commands, debian, elsewhere
 
 __all__ = ["commands"]  # the fixture
@@ -233,7 +233,7 @@ def test_no_address_is_written_into_the_code() -> None:
 
 
 def test_only_the_standard_library_is_imported() -> None:
-    shared = {f"socketlab.run.{file.stem}" for file in SHARED}
+    shared = {f"socketlab.{file.stem}" for file in SHARED}
     for file in [*FILES, *SHARED]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from socketlab.run.source import digest
+from socketlab.hosts.docker.image_source import digest
 
 
 @pytest.fixture

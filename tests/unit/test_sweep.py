@@ -11,7 +11,7 @@ from socketlab.analyse.sweep import Round, swept
 from socketlab.describe.scenario import Engine, Experiment, Protocol
 from socketlab.describe.sweep import Sweep
 from socketlab.errors import EngineError
-from socketlab.run import sweep as sweeping
+from socketlab.run import rounds as sweeping
 from socketlab.show.data import as_data
 from socketlab.show.page.data import Sweep as Shape
 from socketlab.show.page.document import shaped

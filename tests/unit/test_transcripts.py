@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from setup import variables
+from socketlab.checkout import ROOT
 from socketlab.claims import registry
 from socketlab.describe.claims import CLAIMS
-from socketlab.run.checkout import ROOT
 from socketlab.show import answers
 from tests import transcripts
 from tests.transcripts import DOCUMENTS, Run, Transcript

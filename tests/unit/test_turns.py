@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
+from socketlab import checkout
 from socketlab.errors import EngineError
-from socketlab.run import checkout, turns
-from socketlab.run.lab import Lab
+from socketlab.hosts import turns
+from socketlab.hosts.docker.compose_project import Lab
 
 HOLDER = """
 import pathlib, sys
-from socketlab.run import turns
+from socketlab.hosts import turns
 turns.FOLDER = pathlib.Path(sys.argv[1])
 with turns.turn("lab", "socketlab lecture"):
     print("has it", flush=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from socketlab.run import watching
-from socketlab.run.watching import LOOKS, WITHIN_S, until
+from socketlab.hosts import watching
+from socketlab.hosts.watching import LOOKS, WITHIN_S, until
 
 
 class Clock:

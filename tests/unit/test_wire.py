@@ -6,7 +6,7 @@ import pytest
 from recorder import SLOTS
 
 from socketlab.errors import EngineError
-from socketlab.run.wire import FEW, INTERFACES, MANY, Wire
+from socketlab.hosts.wire import FEW, INTERFACES, MANY, Wire
 
 
 class Refusing:

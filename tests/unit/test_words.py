@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from socketlab import cli
 from socketlab.errors import EngineError
+from socketlab.hosts.docker.compose_project import MADE_BY_COMPOSE, Lab
 from socketlab.observe.words import on_one_line, printable
-from socketlab.run.lab import MADE_BY_COMPOSE, Lab
 
 HOSTILE = "\x1b]0;owned\x07\x9b31m\u202e"
 SHOWN = r"\x1b]0;owned\x07\x9b31m\u202e"

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from socketlab.run.stage import Stage
+from socketlab.hosts.stage import Stage
 from tests.claims.mutation import Mutation
 
 

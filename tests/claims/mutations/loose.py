@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from socketlab.run.remote import Host, RemoteSocket
-from socketlab.run.stage import PORT, Stage
+from socketlab.hosts.operated import Host, RemoteSocket
+from socketlab.hosts.stage import PORT, Stage
 from tests.claims.mutation import Mutation
 
 

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from socketlab.errors import ScenarioError
-from socketlab.run import bundle
+from socketlab.hosts.docker import bundle
 from tests.fuzz.target import Draws, Target, one_line
 
 ROLES = ("server",)

@@ -8,10 +8,10 @@ from kernel.netem_message import as_dumped, netem, read_netem
 from netem_impairment import Direction, Impairment, Slot, SpecError, parse, parse_directions, parse_traffic
 
 from socketlab.claims import registry
+from socketlab.cli.experiment_commands import how_many
 from socketlab.describe.scenario import Protocol
 from socketlab.describe.wishes import Wishes, experiment
 from socketlab.errors import ScenarioError
-from socketlab.experiment_cli import how_many
 from socketlab.run.experiments import client_arguments
 from tests.fuzz.target import Target, one_line
 

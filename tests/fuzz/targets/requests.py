@@ -24,8 +24,8 @@ from netem_impairment import Counters, Direction, Directions, Impairment, Spec, 
 from sidecar_state import Sidecar
 
 from socketlab.errors import EngineError
-from socketlab.run import lab
-from socketlab.run import remote as operated
+from socketlab.hosts import operated
+from socketlab.hosts.docker import compose_project as lab
 from socketlab.show.progress import Progress
 from tests.fuzz.target import Draws, Target, one_line, replaced
 

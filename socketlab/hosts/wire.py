@@ -10,8 +10,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 from socketlab.errors import EngineError, TraceError
+from socketlab.hosts.operated import Host, Program
 from socketlab.observe.packets import Packet, Reader
-from socketlab.run.remote import Host, Program
 
 INTERFACES = ("eth0", "lo")
 # Where it is seen what a host's programs send and receive, though the network there is impaired.

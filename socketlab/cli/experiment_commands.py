@@ -16,12 +16,13 @@ import typer
 from socketlab import hints
 from socketlab.analyse import result
 from socketlab.analyse.result import Result, TcpResult, UdpResult
-from socketlab.common_cli import EngineOption, ProjectOption, Text, terminated_like_interrupted
+from socketlab.cli.shared_options import EngineOption, ProjectOption, Text, terminated_like_interrupted
 from socketlab.describe.scenario import Experiment, Protocol, Servers
 from socketlab.describe.wishes import DEFAULTS, Wishes, experiment, whole
 from socketlab.errors import ScenarioError
-from socketlab.run import experiments, turns
-from socketlab.run.lab import Lab
+from socketlab.hosts import turns
+from socketlab.hosts.docker.compose_project import Lab
+from socketlab.run import experiments
 from socketlab.show import experiment_report, files
 from socketlab.show.progress import Progress, waiting
 from socketlab.show.terminal import Terminal, this_terminal

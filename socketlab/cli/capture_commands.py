@@ -7,15 +7,15 @@ import typer
 from netem_impairment import Directions, parse, seeded
 
 from socketlab import extras, hints
-from socketlab.common_cli import EngineOption, Text, project_option
+from socketlab.checkout import OUTPUT
+from socketlab.cli.lecture_commands import made
+from socketlab.cli.shared_options import EngineOption, Text, project_option
 from socketlab.describe.scenario import Protocol
 from socketlab.describe.wishes import milliseconds, one_of, percent, seed_number
 from socketlab.errors import ScenarioError
-from socketlab.lecture_cli import made
 from socketlab.observe.packets import Packet
 from socketlab.observe.recording import Recording
-from socketlab.run import recording
-from socketlab.run.checkout import OUTPUT
+from socketlab.run import conversations as recording
 from socketlab.show import files, pcapng, walk
 from socketlab.show.progress import waiting
 from socketlab.show.terminal import this_terminal

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from socketlab import extras, lecture_cli
+from socketlab import extras
 from socketlab.analyse.sweep import Swept, swept
+from socketlab.checkout import OUTPUT
 from socketlab.claims import registry
-from socketlab.common_cli import EngineOption
+from socketlab.cli import lecture_commands
+from socketlab.cli.shared_options import EngineOption
 from socketlab.describe.scenario import Engine
 from socketlab.describe.sweep import Sweep
 from socketlab.errors import LabError
-from socketlab.run import sweep as sweeping
-from socketlab.run.checkout import OUTPUT
-from socketlab.run.stage import Stage
+from socketlab.hosts.stage import Stage
+from socketlab.run import rounds as sweeping
 from socketlab.show import claims as shown
 from socketlab.show import files
 from socketlab.show.data import as_data
@@ -46,10 +47,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def report(
-    project: lecture_cli.ProjectOption,
+    project: lecture_commands.ProjectOption,
     run: FromOption = None,
     output: OutputOption = None,
-    seed: lecture_cli.SeedOption = "1",
+    seed: lecture_commands.SeedOption = "1",
     engine: EngineOption = None,
 ) -> None:
     """Show the lecture's claims, measure UDP and TCP against loss, and make a page of it, with pictures.
@@ -86,8 +87,8 @@ def report(
 
 def _made(project: str, engine: str | None, seed: str) -> tuple[dict[str, Any], int]:
     """Make a run: the claims, then the sweep. Return its document and what the command ends with."""
-    with lecture_cli.made(project, engine, seed) as stage:
-        run = lecture_cli.show(stage, registry.chosen([]), this_terminal())
+    with lecture_commands.made(project, engine, seed) as stage:
+        run = lecture_commands.show(stage, registry.chosen([]), this_terminal())
         begun = time.monotonic()
         figures = _swept(stage, Engine(engine or "auto"))
         took_s = round(run.document["made"]["took_s"] + time.monotonic() - begun, 1)
@@ -95,7 +96,7 @@ def _made(project: str, engine: str | None, seed: str) -> tuple[dict[str, Any], 
     if broken:
         typer.echo(f"{len(broken)} rounds of the sweep were not measured; the first: {broken[0]}", err=True)
     more = {"made": run.document["made"] | {"took_s": took_s}, "sweep": as_data(figures)}
-    return run.document | more, run.exit_code or (lecture_cli.UNMEASURED if broken else 0)
+    return run.document | more, run.exit_code or (lecture_commands.UNMEASURED if broken else 0)
 
 
 def _swept(stage: Stage, engine: Engine) -> Swept:

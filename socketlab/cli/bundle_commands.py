@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from socketlab import hints
+from socketlab import checkout, hints
 from socketlab.errors import LabError
-from socketlab.run import bundle, checkout
-from socketlab.run.lab import ROLES, Lab
+from socketlab.hosts.docker import bundle
+from socketlab.hosts.docker.compose_project import ROLES, Lab
 from socketlab.show import files
 from socketlab.show.progress import waiting
 

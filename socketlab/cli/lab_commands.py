@@ -9,14 +9,14 @@ from typing import Annotated
 
 import typer
 
-from socketlab import hints
+from socketlab import checkout, hints
 from socketlab.analyse import fates
-from socketlab.common_cli import ProjectOption
+from socketlab.cli.shared_options import ProjectOption
 from socketlab.describe.scenario import Conversation, Protocol, Servers
 from socketlab.errors import EngineError
+from socketlab.hosts import turns
+from socketlab.hosts.docker.compose_project import Lab, projects
 from socketlab.observe import trace
-from socketlab.run import checkout, turns
-from socketlab.run.lab import Lab, projects
 from socketlab.run.reaper import reap
 from socketlab.show import files, report
 from socketlab.show.progress import waiting

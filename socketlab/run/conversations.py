@@ -6,11 +6,11 @@ from contextlib import ExitStack
 
 from socketlab.describe.scenario import Protocol, ServerProgram
 from socketlab.errors import TraceError
+from socketlab.hosts.stage import JSON, Stage
 from socketlab.observe import evidence, trace
 from socketlab.observe.recording import Recording
 from socketlab.observe.sockets import Row
 from socketlab.observe.trace import Event
-from socketlab.run.stage import JSON, Stage
 
 LINES = ("hello, server", "naïve straße")
 # Of the lecture's client over UDP: longer than any answer that still comes here.

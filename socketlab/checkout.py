@@ -15,10 +15,10 @@ import os
 import re
 from pathlib import Path
 
-from socketlab.run import dotenv
+from socketlab import dotenv
 
-PACKAGE = Path(__file__).resolve().parent.parent
-CARRIED = PACKAGE / "hosts"  # only in a wheel: pyproject.toml puts compose.yaml and services/ there
+PACKAGE = Path(__file__).resolve().parent
+CARRIED = PACKAGE / "carried"  # only in a wheel: pyproject.toml puts compose.yaml and services/ there
 INSTALLED = (CARRIED / "compose.yaml").is_file()
 KIND = "installation" if INSTALLED else "checkout"
 ROOT = CARRIED if INSTALLED else PACKAGE.parent

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from socketlab.run import checkout
+from socketlab import checkout
 
 TERMINATED = 128 + signal.SIGTERM
 

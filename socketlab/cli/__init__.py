@@ -12,33 +12,33 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from socketlab.errors import LabError
+from socketlab.hosts import steps
 from socketlab.observe.words import printable
-from socketlab.run import steps
 from socketlab.show.progress import waiting
 
 INTERRUPTED = 130
 
 COMMANDS = {
-    "experiment_cli": {
+    "experiment_commands": {
         "lossy-udp": "Send numbered datagrams through an impaired network, and show what became of each.",
         "lossy-tcp": "Send the same messages as lines over one TCP connection: whole, in order, and at "
         "what cost.",
         "compare": "Send the same messages through the same network, by UDP and by TCP, and show both side "
         "by side.",
     },
-    "lecture_cli": {
+    "lecture_commands": {
         "claims": "List what the lecture says, claim by claim, and what shows each.",
         "lecture": "Show the claims of the lecture one by one, on hosts of their own, with the evidence.",
     },
-    "capture_cli": {
+    "capture_commands": {
         "capture": "Record a conversation over UDP and one over TCP; explain each packet, and write all for "
         "Wireshark.",
     },
-    "report_cli": {
+    "report_commands": {
         "report": "Show the lecture's claims, measure UDP and TCP against loss, and make a page of it, with "
         "pictures.",
     },
-    "lab_cli": {
+    "lab_commands": {
         "up": "Start the lab, show a conversation with the story of its socket calls, and leave the server "
         "running.",
         "down": "Stop the lab: remove its hosts and their network.",
@@ -49,7 +49,7 @@ COMMANDS = {
         "clean keeps it.",
         "clean": "Remove the labs made from here and the images of their hosts; nothing made from elsewhere.",
     },
-    "bundle_cli": {
+    "bundle_commands": {
         "bundle": "Carry the images of all hosts to a machine without an internet.",
     },
 }
@@ -80,7 +80,7 @@ def of_module(module: str) -> dict[str, Any]:
     """Return all commands of a module, by name."""
     commands = typer.Typer()
     commands.callback()(lambda: None)  # a single command stays one that has a name
-    import_module(f"socketlab.{module}").add_to(commands)
+    import_module(f"socketlab.cli.{module}").add_to(commands)
     return dict(typer.main.get_group(commands).commands)
 
 

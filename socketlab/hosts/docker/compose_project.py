@@ -26,16 +26,17 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound, Nu
 from docker.models.containers import Container
 from requests.exceptions import RequestException
 
-from socketlab import hints
+from socketlab import checkout, hints
+from socketlab.checkout import COMPOSE_YAML, ROOT
 from socketlab.describe.scenario import Conversation, Engine, Servers
 from socketlab.errors import EngineError, TraceError
+from socketlab.hosts import steps, turns
+from socketlab.hosts.docker.bundle import ROLE_LABEL, SOURCE_LABEL, Carried
+from socketlab.hosts.docker.docker_engine import connect, engine_errors
+from socketlab.hosts.docker.image_source import digest
+from socketlab.hosts.interrupts import undisturbed
 from socketlab.observe.words import printable
-from socketlab.run import checkout, leases, steps, turns
-from socketlab.run.bundle import ROLE_LABEL, SOURCE_LABEL, Carried
-from socketlab.run.checkout import COMPOSE_YAML, ROOT
-from socketlab.run.docker_engine import connect, engine_errors
-from socketlab.run.interrupts import undisturbed
-from socketlab.run.source import digest
+from socketlab.run import leases
 
 # Only containers that Compose made have this. The project's and the service's name do not tell them apart: an
 # image that Compose built hands these on to whatever is run from it, by whomever.
@@ -437,7 +438,7 @@ class Lab:
         """Return the command line of an interactive client."""
         return self.compose("--progress", "quiet", "run", "--rm", "--no-deps", "client", protocol, *arguments)
 
-    # --- hosts that are operated from outside: `socketlab.run.remote`
+    # --- hosts that are operated from outside: `socketlab.hosts.operated`
 
     def command_in(self, service: str) -> list[str]:
         """Return the command that operates the host of a service, beside what runs on it."""

@@ -1,7 +1,7 @@
 """Run: the hosts of a lecture, each operated from here: a server, two clients, and the network between them.
 
-A stage knows hosts (`socketlab.run.remote`) and no Docker; `on_docker` makes one of containers. So the same
-claims are shown on other hosts, too: `tests/kernel` has a stage inside a kernel that has netem.
+A stage knows hosts (`socketlab.hosts.operated`) and no Docker; `on_docker` makes one of containers. So the
+same claims are shown on other hosts, too: `tests/kernel` has a stage inside a kernel that has netem.
 """
 
 import json
@@ -18,12 +18,12 @@ from netem_impairment import Direction, spread
 from socketlab.analyse.result import Network, Result, result
 from socketlab.describe.scenario import Engine, Experiment, ServerProgram, Servers
 from socketlab.errors import EngineError
+from socketlab.hosts.interrupts import undisturbed
+from socketlab.hosts.operated import HANGS_S, LOST_S, Host, Program, RemoteSocket, named
+from socketlab.hosts.wire import FEW, MANY, Wire
 from socketlab.observe import evidence
 from socketlab.observe.evidence import Evidence
 from socketlab.run import experiments
-from socketlab.run.interrupts import undisturbed
-from socketlab.run.remote import HANGS_S, LOST_S, Host, Program, RemoteSocket, named
-from socketlab.run.wire import FEW, MANY, Wire
 
 PORT = 12_000
 AF_UNIX = 1  # Linux's number, of the hosts
@@ -306,7 +306,7 @@ def on_docker(project: str, engine: Engine = Engine.AUTO, seed: int = 1) -> Iter
         EngineError: they cannot be made.
     """
     # Here, not above: a stage without Docker does without its package, too.
-    from socketlab.run.lab import Lab  # noqa: PLC0415
+    from socketlab.hosts.docker.compose_project import Lab  # noqa: PLC0415
 
     lab = Lab(project, Servers.IDLE)
     todo = ExitStack()

@@ -14,12 +14,12 @@ import typer
 from socketlab import extras
 from socketlab.claims import registry
 from socketlab.claims.notebook import Finding, Outcome
-from socketlab.common_cli import EngineOption, project_option, terminated_like_interrupted
+from socketlab.cli.shared_options import EngineOption, project_option, terminated_like_interrupted
 from socketlab.describe.claims import CLAIMS, Claim
 from socketlab.describe.scenario import Engine
 from socketlab.describe.wishes import one_of, seed_number
-from socketlab.run import turns
-from socketlab.run.stage import Stage, on_docker
+from socketlab.hosts import turns
+from socketlab.hosts.stage import Stage, on_docker
 from socketlab.show import claims as shown
 from socketlab.show import files
 from socketlab.show.progress import waiting

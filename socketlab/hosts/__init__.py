@@ -1,0 +1,1 @@
+"""Hosts: what programs of the lecture run on, and what carries them."""

@@ -1,0 +1,1 @@
+"""Hosts as containers of a Compose project. Nothing else in this package talks to Docker."""
