@@ -2,7 +2,8 @@
 
 LabError
 ├── ScenarioError     you asked for something that does not exist: exit code 2
-├── EngineError       Docker, Compose or a container did not do its part: exit code 1
+├── EngineError       what carries the hosts, or a host, did not do its part: exit code 1
+│   └── HostEndedError     a host is gone
 └── TraceError        the evidence cannot be used: nothing was measured: exit code 4
 """
 
@@ -21,6 +22,10 @@ class ScenarioError(LabError):
 
 class EngineError(LabError):
     """The environment's."""
+
+
+class HostEndedError(EngineError):
+    """A host is gone: somebody has ended it, or it was never there."""
 
 
 class TraceError(LabError):

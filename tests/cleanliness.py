@@ -27,7 +27,8 @@ from pathlib import Path
 
 from socketlab.checkout import ROOT
 from socketlab.errors import LabError
-from socketlab.hosts.docker.compose_project import is_ours, looking_at_engine, things
+from socketlab.hosts.docker.compose_project import is_ours, looking_at_engine
+from socketlab.hosts.docker.leftovers import things
 from socketlab.run import leases, reaper
 
 # In the checkout; they are ignored by git, and kept on purpose.

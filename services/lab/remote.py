@@ -45,6 +45,7 @@ from lab.failures import Exit, Failure, ignore, run
 NO_ADDRESS = [name for name in dir(socket) if name.startswith("EAI_")]  # what getaddrinfo() fails with
 MODULES = {"os": os, "socket": socket, "time": time}
 PIECE = 65_536
+MOST_TAKEN = 4 << 20  # bytes in one answer
 CTRL_D = b"\x04"
 LAST_WORDS_S = 1.0  # for what a program wrote before it ended to be read
 
@@ -61,7 +62,7 @@ class Program:
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], *, terminal: bool) -> None:
         self._changed = threading.Condition()
-        self._written = {"output": b"", "errors": b""}
+        self._written = {"output": bytearray(), "errors": bytearray()}
         self._terminal = terminal
         self._keyboard: int | None
         pipe = subprocess.PIPE
@@ -140,6 +141,26 @@ class Program:
                 within_s,
             )
             return {name: encoded(data) for name, data in self._written.items()}
+
+    def taken(self, at_least: int) -> dict[str, Any]:
+        """Return what it has written, and forget it: what a long run writes has no room on a host.
+
+        Args:
+            at_least: bytes of output that are waited for. An error message, or the end of all output, ends
+                the wait.
+
+        Returns:
+            Output and errors, MOST_TAKEN bytes of each at most; both are empty when there is no more to come.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: not self._open or self._written["errors"] or len(self._written["output"]) >= at_least
+            )
+            pieces = {}
+            for name, data in self._written.items():
+                pieces[name] = encoded(data[:MOST_TAKEN])
+                del data[:MOST_TAKEN]
+            return pieces
 
     def signal(self, number: int) -> None:
         """Send it a signal; one that has ended gets none."""
@@ -226,7 +247,7 @@ def start(command: Sequence[str], environment: Mapping[str, str], terminal: bool
 
 
 def program(pid: int, method: str, *arguments: Any) -> Any:
-    """Do something with a program: type, end_input, written, signal, wait, kill."""
+    """Do something with a program: type, end_input, written, taken, signal, wait, kill."""
     return getattr(PROGRAMS[pid], method)(*arguments)
 
 
@@ -306,7 +327,11 @@ def main() -> int:
     signal.signal(signal.SIGINT, ignore)  # Ctrl-C is for whoever operates us
     try:
         for line in sys.stdin.buffer:
-            threading.Thread(target=answer, args=(asked(line),), daemon=True).start()
+            request = asked(line)
+            try:
+                threading.Thread(target=answer, args=(request,), daemon=True).start()
+            except RuntimeError:  # no more threads on this host for now
+                say(failed(request, BlockingIOError(), "EAGAIN", "no thread is left on this host"))
     except SystemExit:
         pass  # SIGTERM
     finally:

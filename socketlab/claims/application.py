@@ -10,8 +10,8 @@ from socketlab.claims import seen
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import ServerProgram
+from socketlab.hosts.lab import PORT, Lab
 from socketlab.hosts.operated import Host, Program, named
-from socketlab.hosts.stage import PORT, Stage
 from socketlab.observe.packets import Header, Packet
 
 SERVERS = {"udp": ServerProgram.LECTURE_UDP, "tcp": ServerProgram.LECTURE_TCP}
@@ -19,21 +19,20 @@ PROMPT = "Sentence: "
 # Its upper case is longer than itself, and most of its characters are several bytes in UTF-8.
 LINE, UPPER = "Grüße, 世界!", "GRÜSSE, 世界!"
 SOON_S = 3.0  # by then an answer is shown that is shown at all
-INTERFACE = "eth0"
 NAMESPACES = {"net": "network", "pid": "processes", "mnt": "files"}
 
 
 @shows("A1")
-def line_in_upper_case_out(stage: Stage, note: Notebook) -> None:
+def line_in_upper_case_out(lab: Lab, note: Notebook) -> None:
     """What is typed at the client's keyboard comes back in upper case, by way of the server."""
-    server, client, names = stage.server, stage.client, seen.names_of(stage)
+    server, client, names = lab.server, lab.client, seen.names_of(lab)
     at_server = named((server.address, PORT))
     for protocol, program in SERVERS.items():
         note.do(f"type a line at a terminal on the client's host, at which {protocol}_client.py runs: {LINE}")
         with (
-            stage.serve(program),
-            stage.capture(client, few=True) as wire,
-            stage.start(client, f"{protocol}_client.py", server.name, "--quiet", terminal=True) as running,
+            lab.serve(program),
+            lab.capture(client, few=True) as wire,
+            lab.start(client, f"{protocol}_client.py", server.name, "--quiet", terminal=True) as running,
         ):
             running.written(PROMPT)
             keyboard = running.descriptors().get(0, "closed")
@@ -69,15 +68,15 @@ def text(packets: Iterable[Packet]) -> str:
 
 
 @shows("A2")
-def header_and_payload(stage: Stage, note: Notebook) -> None:
+def header_and_payload(lab: Lab, note: Notebook) -> None:
     """A packet is headers, one in the other, and in the innermost the payload."""
-    server, client = stage.server, stage.client
+    server, client = lab.server, lab.client
     for protocol, program in SERVERS.items():
         note.do(f"type a line to {protocol}_client.py, and take the packet apart that carries it")
         with (
-            stage.serve(program),
-            stage.capture(client, few=True) as wire,
-            stage.start(client, f"{protocol}_client.py", server.name) as running,
+            lab.serve(program),
+            lab.capture(client, few=True) as wire,
+            lab.start(client, f"{protocol}_client.py", server.name) as running,
         ):
             running.type("hello\n")
             running.written("HELLO")
@@ -120,14 +119,14 @@ def part_told(header: Header) -> str:
 
 
 @shows("A3")
-def separate_processes_on_separate_hosts(stage: Stage, note: Notebook) -> None:
+def separate_processes_on_separate_hosts(lab: Lab, note: Notebook) -> None:
     """Client and server are processes on hosts of their own, with addresses of their own."""
-    server, client = stage.server, stage.client
+    server, client = lab.server, lab.client
     note.do("start the lecture's servers on one host, and each of its clients on a host of its own")
     with ExitStack() as running:
-        udp_server, tcp_server = (running.enter_context(stage.serve(program)) for program in SERVERS.values())
-        udp_client = running.enter_context(stage.start(stage.other, "udp_client.py", server.name))
-        tcp_client = running.enter_context(stage.start(client, "tcp_client.py", server.name))
+        udp_server, tcp_server = (running.enter_context(lab.serve(program)) for program in SERVERS.values())
+        udp_client = running.enter_context(lab.start(lab.other, "udp_client.py", server.name))
+        tcp_client = running.enter_context(lab.start(client, "tcp_client.py", server.name))
         udp_client.type("hello\n")
         udp_client.written("HELLO")
         tcp_client.written("connect")
@@ -157,7 +156,7 @@ def separate_processes_on_separate_hosts(stage: Stage, note: Notebook) -> None:
         programs = {
             server: [udp_server, tcp_server],
             client: [tcp_client],
-            stage.other: [udp_client],
+            lab.other: [udp_client],
         }
         subnet = IPv4Interface(f"{server.address}/{prefix(server)}").network
         note.figure(
@@ -171,14 +170,14 @@ def separate_processes_on_separate_hosts(stage: Stage, note: Notebook) -> None:
 
 def mac(host: Host) -> str:
     """Return a host's Ethernet address."""
-    return host.read(f"/sys/class/net/{INTERFACE}/address").strip()
+    return host.read(f"/sys/class/net/{host.interface}/address").strip()
 
 
 def prefix(host: Host) -> int:
     """Return how many bits of a host's address are its network's: by the route to its neighbours."""
     for line in host.read("/proc/net/route").splitlines()[1:]:
         interface, destination, gateway, *_, mask = line.split()[:8]
-        if interface == INTERFACE and int(gateway, 16) == 0 and int(destination, 16):
+        if interface == host.interface and int(gateway, 16) == 0 and int(destination, 16):
             return int(mask, 16).bit_count()
     return 32
 

@@ -10,8 +10,8 @@ from socketlab.analyse.congestion import Look, Transfer, mathis_bit_s
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.errors import EngineError, TraceError
+from socketlab.hosts.lab import JSON, PORT, Lab
 from socketlab.hosts.operated import PATIENCE_S, Host
-from socketlab.hosts.stage import JSON, PORT, Stage
 from socketlab.observe import evidence, trace
 
 DELAY_MS = 20
@@ -27,7 +27,7 @@ SYSCTL = "/proc/sys/net/ipv4/tcp_{}_congestion_control"
 
 
 @shows("T13")
-def window_follows_loss(stage: Stage, note: Notebook) -> None:
+def window_follows_loss(lab: Lab, note: Notebook) -> None:
     """The congestion window falls with a loss and grows again; throughput follows loss.
 
     Losses are those of the network in front of the receiver: at the sender's own they would be seen by its
@@ -38,7 +38,7 @@ def window_follows_loss(stage: Stage, note: Notebook) -> None:
     and 15 % (5 %), so the median of five by 14 % and 9 %. The two medians are expected 2.3 times apart: that
     they come the wrong way round is five standard deviations. The bounds around Mathis's formula are wider.
     """
-    known = stage.client.read(SYSCTL.format("available")).split()
+    known = lab.client.read(SYSCTL.format("available")).split()
     if RENO not in known:
         note.cannot(f"this kernel has no reno, of which RFC 5681 speaks: it has {', '.join(known)}")
     runs, absent = [], []
@@ -47,17 +47,17 @@ def window_follows_loss(stage: Stage, note: Notebook) -> None:
         if algorithm not in known:
             absent.append({"algorithm": algorithm, "why": f"this kernel has {', '.join(known)} alone"})
             continue
-        host = sender(stage, algorithm)
+        host = sender(lab, algorithm)
         if host is None:
             absent.append({"algorithm": algorithm, "why": "this system allows it to its administrator alone"})
             continue
-        whose = "" if host is stage.client else ", which this system allows to its administrator alone"
+        whose = "" if host is lab.client else ", which this system allows to its administrator alone"
         note.do(
             f"{algorithm}{whose}: one transfer, {WATCHED_S:g} s long, through a network of {CAPACITY} that "
             f"delays by {DELAY_MS} ms and loses {WATCHED_PERCENT} % of the packets to the server"
         )
         spec = f"delay {DELAY_MS}ms loss {WATCHED_PERCENT}% rate {CAPACITY}"
-        moved, lost = transferred(stage, host, algorithm, spec, 1, WATCHED_S)
+        moved, lost = transferred(lab, host, algorithm, spec, 1, WATCHED_S)
         transfers[algorithm] = moved, lost
         runs.append(run_data(moved))
     reno, lost = transfers[RENO]
@@ -72,7 +72,7 @@ def window_follows_loss(stage: Stage, note: Notebook) -> None:
         },
     )
     window_falls_and_grows(note, reno, lost)
-    throughput_follows_loss(stage, note)
+    throughput_follows_loss(lab, note)
     if "bbr" in transfers:
         speed = {name: goodput(moved) for name, (moved, _lost) in transfers.items()}
         note.check(
@@ -82,16 +82,16 @@ def window_follows_loss(stage: Stage, note: Notebook) -> None:
         )
 
 
-def sender(stage: Stage, algorithm: str) -> Host | None:
+def sender(lab: Lab, algorithm: str) -> Host | None:
     """Return a client host on which a program may use an algorithm; None: there is none."""
-    allowed = stage.client.read(SYSCTL.format("allowed")).split()
-    if algorithm in allowed or stage.client.function("os", "geteuid") == 0:
-        return stage.client
-    return stage.administrator() if stage.administrator else None
+    allowed = lab.client.read(SYSCTL.format("allowed")).split()
+    if algorithm in allowed or lab.client.function("os", "geteuid") == 0:
+        return lab.client
+    return lab.administrator() if lab.administrator else None
 
 
 def transferred(
-    stage: Stage, host: Host, algorithm: str, spec: str, connections: int, seconds: float
+    lab: Lab, host: Host, algorithm: str, spec: str, connections: int, seconds: float
 ) -> tuple[Transfer, int]:
     """Send for some seconds through a bad network; return what the sender's kernel said, and the losses.
 
@@ -100,15 +100,15 @@ def transferred(
         TraceError: packets were lost that the impairment has let pass.
     """
     with (
-        stage.start(stage.server, "sink.py", "--quiet") as sink,
-        stage.impaired(f"{spec} limit 10000 seed {stage.network_seed}", directions="ingress", traffic="tcp"),
+        lab.start(lab.server, "sink.py", "--quiet") as sink,
+        lab.impaired(f"{spec} limit 10000 seed {lab.network_seed}", directions="ingress", traffic="tcp"),
     ):
         sink.wait_for("listen")
         words = (f"--seconds={seconds:g}", f"--connections={connections}", f"--congestion={algorithm}")
-        with stage.start(host, "bulk.py", stage.server.address, str(PORT), *words, environment=JSON) as bulk:
+        with lab.start(host, "bulk.py", lab.server.address, str(PORT), *words, environment=JSON) as bulk:
             code = bulk.wait(seconds + PATIENCE_S)
             output, errors = bulk.written()
-        sidecar = evidence.sidecar(stage.sidecar_now())
+        sidecar = evidence.sidecar(lab.sidecar_now())
     if code != 0:
         raise EngineError(f"the transfer failed ({code}): {errors.strip()[-300:]}")
     if overload := evidence.overload(sidecar):
@@ -186,7 +186,7 @@ def window_falls_and_grows(note: Notebook, reno: Transfer, lost: int) -> None:
     )
 
 
-def throughput_follows_loss(stage: Stage, note: Notebook) -> None:
+def throughput_follows_loss(lab: Lab, note: Notebook) -> None:
     """Check that more loss is less throughput, and lay it beside Mathis's formula."""
     note.do(
         f"reno, {ROUNDS} transfers at a time through a network of {WIDE}, with a loss of "
@@ -195,7 +195,7 @@ def throughput_follows_loss(stage: Stage, note: Notebook) -> None:
     points: list[dict[str, Any]] = []
     for percent in LOSSES_PERCENT:
         spec = f"delay {DELAY_MS}ms loss {percent}% rate {WIDE}"
-        moved, _lost = transferred(stage, stage.client, RENO, spec, ROUNDS, SETTLED_S + ROUND_S)
+        moved, _lost = transferred(lab, lab.client, RENO, spec, ROUNDS, SETTLED_S + ROUND_S)
         rounds = [congestion.goodput_bit_s(looks, SETTLED_S) for looks in moved.connections]
         points.append(
             {

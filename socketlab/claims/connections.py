@@ -5,8 +5,8 @@ from errno import errorcode
 from typing import Any
 
 from socketlab.claims.notebook import Notebook
+from socketlab.hosts.lab import PORT, Lab
 from socketlab.hosts.operated import Address, Host, Program, RemoteSocket, expected
-from socketlab.hosts.stage import PORT, Stage
 from socketlab.hosts.watching import WITHIN_S, until
 from socketlab.observe import processes
 from socketlab.observe.sockets import Row
@@ -61,9 +61,9 @@ def listed(words: Iterable[object]) -> str:
     return ", ".join(map(str, words)) or "none"
 
 
-def all_listening(stage: Stage) -> list[Row]:
+def all_listening(lab: Lab) -> list[Row]:
     """Return the sockets that listen at the lecture's port, whosever they are."""
-    return [row for row in stage.server.sockets("tcp") if row.port == PORT and row.state == LISTEN]
+    return [row for row in lab.server.sockets("tcp") if row.port == PORT and row.state == LISTEN]
 
 
 def row_at(host: Host, local: str) -> Row | None:
@@ -112,11 +112,11 @@ def require(note: Notebook, statement: str, holds: bool, evidence: Mapping[str, 
         note.cannot("what comes after that was not tried")
 
 
-def connect(note: Notebook, client_socket: RemoteSocket, stage: Stage) -> None:
+def connect(note: Notebook, client_socket: RemoteSocket, lab: Lab) -> None:
     """Connect to the server; where that fails, there is nothing to see of what is claimed."""
     client_socket.settimeout(WITHIN_S)
     with expected(*TROUBLE) as failed:
-        client_socket.connect((stage.server.name, PORT))
+        client_socket.connect((lab.server.name, PORT))
     if failed:
         require(note, "a client can connect", False, {"connect()": told_error(failed[0])})
 

@@ -13,8 +13,8 @@ from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import ServerProgram
 from socketlab.errors import TraceError
+from socketlab.hosts.lab import PORT, Lab
 from socketlab.hosts.operated import PATIENCE_S, Host, Program, RemoteSocket, expected, named
-from socketlab.hosts.stage import PORT, Stage
 from socketlab.observe import tcp_info
 from socketlab.observe.packets import Packet
 from socketlab.observe.sockets import Row
@@ -105,22 +105,22 @@ def write_until_stopped(
 
 
 @shows("T12")
-def reader_that_stops_stops_the_writer(stage: Stage, note: Notebook) -> None:
+def reader_that_stops_stops_the_writer(lab: Lab, note: Notebook) -> None:
     """A receiver that does not read stops the sender: first two bare sockets, then through the server."""
-    two_sockets(stage, note)
-    through_the_server(stage, note)
+    two_sockets(lab, note)
+    through_the_server(lab, note)
 
 
-def two_sockets(stage: Stage, note: Notebook) -> None:
+def two_sockets(lab: Lab, note: Notebook) -> None:
     """Let a reader stop, and go on."""
-    piece = Random(stage.seed).randbytes(PIECE)  # noqa: S311 - no secret: bytes that are not all the same
+    piece = Random(lab.seed).randbytes(PIECE)  # noqa: S311 - no secret: bytes that are not all the same
     note.do("two sockets are connected; the client sends and sends, and the server does not read")
     with (
-        stage.capture(stage.client) if stage.taps else nullcontext() as wire,
-        stage.server.tcp(PORT) as welcoming,
-        stage.client.tcp() as writer,
+        lab.capture(lab.client) if lab.taps else nullcontext() as wire,
+        lab.server.tcp(PORT) as welcoming,
+        lab.client.tcp() as writer,
     ):
-        writer.connect((stage.server.address, PORT))
+        writer.connect((lab.server.address, PORT))
         reader, _client = welcoming.accept()
         with reader:
             flow = Flow(writer, reader)
@@ -175,7 +175,7 @@ def two_sockets(stage: Stage, note: Notebook) -> None:
                 f"it blocks, after {sent:,} bytes, which fill the buffers of both ends; no byte is lost"
             )
         if wire is not None:
-            on_the_wire(note, wire.packets(), named((stage.server.address, PORT)))
+            on_the_wire(note, wire.packets(), named((lab.server.address, PORT)))
     note.figure("flow", {"samples": flow.samples, "events": flow.events})
 
 
@@ -204,11 +204,11 @@ def thinned(windows: Sequence[int]) -> str:
     return ", ".join(f"{windows[number]:,}" for number in chosen)
 
 
-def through_the_server(stage: Stage, note: Notebook) -> None:
+def through_the_server(lab: Lab, note: Notebook) -> None:
     """Let a client send to the server, and never read its answers."""
     note.do("a client sends to the server program, and never reads the answers")
-    with stage.serve(ServerProgram.CONCURRENT, "--quiet") as server, stage.client.tcp() as greedy:
-        greedy.connect((stage.server.address, PORT))
+    with lab.serve(ServerProgram.CONCURRENT, "--quiet") as server, lab.client.tcp() as greedy:
+        greedy.connect((lab.server.address, PORT))
         greedy.sendall(b"hello")
         greedy.recv(5)  # the server has made all that it makes for a client
         before = resident_bytes(server)

@@ -3,18 +3,18 @@
 from socketlab.claims import seen
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
+from socketlab.hosts.lab import PORT, Lab
 from socketlab.hosts.operated import expected, named
-from socketlab.hosts.stage import PORT, Stage
 from socketlab.observe.packets import Packet
 
 DESTINATION = slice(30, 34)  # of a frame: 14 bytes of Ethernet, and 16 of IPv4's header, come before it
 
 
 @shows("N1")
-def request_leaves_at_connect(stage: Stage, note: Notebook) -> None:
+def request_leaves_at_connect(lab: Lab, note: Notebook) -> None:
     """Creating a socket sends nothing. It is connect() that asks for a connection."""
-    server, client, names = stage.server, stage.client, seen.names_of(stage)
-    with server.tcp(PORT), stage.capture(client, few=True) as wire:
+    server, client, names = lab.server, lab.client, seen.names_of(lab)
+    with server.tcp(PORT), lab.capture(client, few=True) as wire:
         note.do(
             "create a TCP socket, and do nothing with it yet: client_socket = socket(AF_INET, SOCK_STREAM)"
         )
@@ -47,12 +47,12 @@ def request_leaves_at_connect(stage: Stage, note: Notebook) -> None:
 
 
 @shows("N2")
-def name_is_translated_beforehand(stage: Stage, note: Notebook) -> None:
+def name_is_translated_beforehand(lab: Lab, note: Notebook) -> None:
     """sendto() of the language asks DNS first, by another socket; the system call takes addresses only."""
-    server, client, names = stage.server, stage.client, seen.names_of(stage)
+    server, client, names = lab.server, lab.client, seen.names_of(lab)
     with server.udp(PORT), client.udp() as client_socket:
         note.do(f"sendto(b'by name', ({server.name!r}, {PORT}))")
-        with stage.capture(client, few=True) as wire:
+        with lab.capture(client, few=True) as wire:
             client_socket.sendto(b"by name", (server.name, PORT))
             packets = wire.packets()
         own = client_socket.getsockname()[1]
@@ -71,7 +71,7 @@ def name_is_translated_beforehand(stage: Stage, note: Notebook) -> None:
             {"port of the query's socket": ", ".join(map(str, ports)), "port of our socket": str(own)},
         )
         note.do(f"sendto(b'by address', ({server.address!r}, {PORT})), the same with the address")
-        with stage.capture(client, few=True) as wire:
+        with lab.capture(client, few=True) as wire:
             client_socket.sendto(b"by address", (server.address, PORT))
             packets = wire.packets()
         sent = datagrams(packets, b"by address")

@@ -9,10 +9,10 @@ from socketlab import hints
 from socketlab.claims.notebook import BROKEN, Finding, Notebook, finding
 from socketlab.describe.claims import BY_ID, CLAIMS, Claim
 from socketlab.errors import LabError, ScenarioError
-from socketlab.hosts.stage import Stage
+from socketlab.hosts.lab import Lab
 from socketlab.observe.words import on_one_line
 
-Showing = Callable[[Stage, Notebook], None]
+Showing = Callable[[Lab, Notebook], None]
 
 # Modules of this package.
 SECTIONS = (
@@ -59,16 +59,16 @@ def chosen(ids: Iterable[str]) -> list[Claim]:
     return [claim for claim in CLAIMS if not wanted or claim.id in wanted]
 
 
-def show(stage: Stage, claims: Iterable[Claim]) -> Iterator[Finding]:
+def show(lab: Lab, claims: Iterable[Claim]) -> Iterator[Finding]:
     """Show claims one after the other, each on hosts on which nothing is left of the one before."""
     known = showings()
     for claim in claims:
         note, begun, reason = Notebook(), time.monotonic(), ""
         try:
-            known[claim.id](stage, note)
+            known[claim.id](lab, note)
         except BROKEN as error:
             reason = str(error)
         finally:
             with suppress(LabError):  # a host is gone: the next claim will say so itself
-                stage.reset()
+                lab.reset()
         yield finding(claim, note, begun, reason)

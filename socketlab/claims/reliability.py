@@ -12,27 +12,28 @@ from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import Experiment, Protocol, Stream
 from socketlab.errors import TraceError
-from socketlab.hosts.stage import Stage
+from socketlab.hosts.lab import Lab
 from socketlab.observe.evidence import Evidence, passed
+from socketlab.run import experiments
 
 LINES = Stream(Protocol.TCP, count=200, size=500, rate=400)
 
 
 @shows("T11")
-def bytes_come_whole_and_in_order(stage: Stage, note: Notebook) -> None:
+def bytes_come_whole_and_in_order(lab: Lab, note: Notebook) -> None:
     """Over a network that loses and reorders, every byte comes, in its place.
 
     Of some 400 packets or more 5 % are lost and a quarter goes ahead of others: that none is lost happens
     once in 10^9 runs.
     """
-    spec = parse(f"delay 10ms loss 5% reorder 25% duplicate 1% limit 10000 seed {stage.network_seed}")
+    spec = parse(f"delay 10ms loss 5% reorder 25% duplicate 1% limit 10000 seed {lab.network_seed}")
     experiment = Experiment(LINES, Impairment(spec, traffic=Traffic("tcp")))
     note.do(
         f"{LINES.count} numbered lines of {LINES.size} bytes, over one connection, through a network that "
         f"does this to packets both ways: {spec}"
     )
     travelled: list[Journey] = []
-    seen = stage.observed(experiment, watched(stage, travelled))
+    seen = experiments.run(lab, experiment, watching=watched(lab, travelled))
     found = result(experiment, seen)
     if not isinstance(found, TcpResult) or found.connection.bytes is None:
         raise TraceError(
@@ -65,7 +66,7 @@ def bytes_come_whole_and_in_order(stage: Stage, note: Notebook) -> None:
     )
     if travelled:
         if all(journey.timed for journey in travelled):
-            note.figure("segments", segments(stage, travelled))
+            note.figure("segments", segments(lab, travelled))
         gone = [journey for journey in travelled if journey.outcome is Outcome.LOST]
         note.check(
             "on the wire: segments left one host and did not arrive at the other, and were sent again",
@@ -80,14 +81,14 @@ def bytes_come_whole_and_in_order(stage: Stage, note: Notebook) -> None:
 
 
 @contextmanager
-def watched(stage: Stage, travelled: list[Journey]) -> Iterator[None]:
+def watched(lab: Lab, travelled: list[Journey]) -> Iterator[None]:
     """Capture at both ends, where packets can be captured; at the end the journeys are in the list."""
-    if stage.taps is None:
+    if lab.taps is None:
         yield
         return
-    with stage.capture(stage.client) as at_client, stage.capture(stage.server, inside=True) as at_server:
+    with lab.capture(lab.client) as at_client, lab.capture(lab.server, inside=True) as at_server:
         yield
-        ends = (stage.client.address, stage.server.address)
+        ends = (lab.client.address, lab.server.address)
         seen = journeys(at_client.near_packets(), at_server.near_packets(), ends)
         travelled += [journey for journey in seen if journey.packet.protocol == "tcp"]
 
@@ -98,14 +99,14 @@ def dropped(seen: Evidence) -> dict[str, int]:
     return {way: counted.dropped for way, one in ways.items() if (counted := passed(seen, one))}
 
 
-def segments(stage: Stage, travelled: Sequence[Journey]) -> list[dict[str, Any]]:
+def segments(lab: Lab, travelled: Sequence[Journey]) -> list[dict[str, Any]]:
     """Return journeys as data. Sequence numbers count from each side's first."""
     first: dict[str, int] = {}
     for journey in travelled:
         first.setdefault(journey.sender, journey.packet.sequence or 0)
     return [
         {
-            "from": "client" if journey.sender == stage.client.address else "server",
+            "from": "client" if journey.sender == lab.client.address else "server",
             "left_ns": journey.left_ns,
             "arrived_ns": journey.arrived_ns,
             "sequence": ((journey.packet.sequence or 0) - first[journey.sender]) % (1 << 32),

@@ -15,8 +15,9 @@ from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import Experiment, Protocol, Stream
 from socketlab.errors import TraceError
-from socketlab.hosts.stage import Stage
+from socketlab.hosts.lab import Lab
 from socketlab.observe.evidence import Evidence
+from socketlab.run import experiments
 
 COUNT, SIZE, RATE = 200, 64, 400
 LOSS_PERCENT = 10
@@ -76,27 +77,27 @@ class Run:
         return sum(way.dropped for way in self.network)
 
 
-def run(stage: Stage, note: Notebook, protocol: Protocol, *, disorder: str = "", tries: int = 1) -> Run:
+def run(lab: Lab, note: Notebook, protocol: Protocol, *, disorder: str = "", tries: int = 1) -> Run:
     """Send the messages through the bad network."""
-    spec = parse(f"delay 10ms loss {LOSS_PERCENT}% {disorder} limit 10000 seed {stage.network_seed}")
+    spec = parse(f"delay 10ms loss {LOSS_PERCENT}% {disorder} limit 10000 seed {lab.network_seed}")
     experiment = Experiment(Stream(protocol, COUNT, SIZE, RATE, tries=tries), Impairment(spec))
     how = f", each up to {tries} times, until it is answered" if tries > 1 else ""
     note.do(
         f"{COUNT} messages of {SIZE} bytes, {RATE} a second, over {protocol.upper()}{how}; through: {spec}"
     )
-    seen = stage.observed(experiment)
+    seen = experiments.run(lab, experiment)
     return Run(seen, result(experiment, seen))
 
 
 @shows("Q1")
-def asking_again_is_enough(stage: Stage, note: Notebook) -> None:
+def asking_again_is_enough(lab: Lab, note: Notebook) -> None:
     """A program that asks again gets every answer over UDP, and does the server's work twice for some.
 
     Of some 180 messages that reach the server 10 % of the answers are lost, so it serves some again: that it
     does not, happens once in 10^8 runs.
     """
-    udp = run(stage, note, Protocol.UDP, tries=TRIES)
-    tcp = run(stage, note, Protocol.TCP)
+    udp = run(lab, note, Protocol.UDP, tries=TRIES)
+    tcp = run(lab, note, Protocol.TCP)
     asked, connection = udp.asking, tcp.stream.connection
     costs = {"udp": cost(udp), "tcp": cost(tcp)}
     costs["udp"]["duplicates_served"] = asked.served_again
@@ -159,16 +160,16 @@ def cost(of: Run) -> dict[str, Any]:
 
 
 @shows("Q4")
-def hosts_repair(stage: Stage, note: Notebook) -> None:
+def hosts_repair(lab: Lab, note: Notebook) -> None:
     """The network loses, reorders and doubles, and repairs nothing: the hosts do, or nobody.
 
     Of 200 datagrams or more 10 % are lost each way, and 2 % doubled: that none is lost, happens once in 10^18
     runs.
     """
     disorder = "reorder 25% duplicate 2%"
-    udp = run(stage, note, Protocol.UDP, disorder=disorder)
-    tcp = run(stage, note, Protocol.TCP, disorder=disorder)
-    asking = run(stage, note, Protocol.UDP, disorder=disorder, tries=TRIES)
+    udp = run(lab, note, Protocol.UDP, disorder=disorder)
+    tcp = run(lab, note, Protocol.TCP, disorder=disorder)
+    asking = run(lab, note, Protocol.UDP, disorder=disorder, tries=TRIES)
     runs = {"UDP": udp, "TCP": tcp, "UDP, asking again": asking}
     note.figure("repair", repair_data(runs))
     for name, one in runs.items():

@@ -30,8 +30,8 @@ from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import ServerProgram
 from socketlab.errors import TraceError
+from socketlab.hosts.lab import JSON, PORT, READY, Lab
 from socketlab.hosts.operated import SO_REUSEADDR, SOL_SOCKET, Program, RemoteSocket, expected, named
-from socketlab.hosts.stage import JSON, PORT, READY, Stage
 from socketlab.hosts.watching import WITHIN_S, until
 
 CLIENTS = (1, 3, 10, 30, 100)
@@ -41,7 +41,7 @@ ROUND_S = 20.0  # far more than the largest crowd needs, served one after the ot
 ALL_S = 60.0  # for all rounds at one server, which take 4 s at most
 
 
-def crowds(stage: Stage, program: ServerProgram, protocol: str) -> list[dict[str, Any]]:
+def crowds(lab: Lab, program: ServerProgram, protocol: str) -> list[dict[str, Any]]:
     """Let ever more clients come to a server at once.
 
     Returns:
@@ -54,9 +54,9 @@ def crowds(stage: Stage, program: ServerProgram, protocol: str) -> list[dict[str
     """
     options = ["--rounds", str(ROUNDS), "--think", str(THINK_S), "--timeout", str(ROUND_S)]
     with (
-        stage.serve(program, "--quiet"),
-        stage.start(
-            stage.client, "crowd.py", protocol, stage.server.name, *options, "--clients", *map(str, CLIENTS),
+        lab.serve(program, "--quiet"),
+        lab.start(
+            lab.client, "crowd.py", protocol, lab.server.name, *options, "--clients", *map(str, CLIENTS),
             environment=JSON,
         ) as clients,
     ):  # fmt: skip
@@ -92,7 +92,7 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 
 @shows("Q2")
-def serving_many(stage: Stage, note: Notebook) -> None:
+def serving_many(lab: Lab, note: Notebook) -> None:
     """Number of clients against the time to an answer."""
     note.do(
         "each client says half a sentence, waits for the answer, thinks for "
@@ -106,7 +106,7 @@ def serving_many(stage: Stage, note: Notebook) -> None:
         ("udp", ServerProgram.LECTURE_UDP, "udp"),
         ("lecture", ServerProgram.LECTURE_TCP, "tcp"),
     ):
-        curve = curves[server] = crowds(stage, program, protocol)
+        curve = curves[server] = crowds(lab, program, protocol)
         require(
             note,
             f"{names[server]} has answered all",
@@ -185,9 +185,9 @@ class Costs:
         }
 
 
-def start_server(stage: Stage, note: Notebook) -> Program:
+def start_server(lab: Lab, note: Notebook) -> Program:
     """Start the concurrent server, as the next program on that host."""
-    server = stage.start(stage.server, f"{ServerProgram.CONCURRENT}.py")
+    server = lab.start(lab.server, f"{ServerProgram.CONCURRENT}.py")
     output, errors = server.written(READY[ServerProgram.CONCURRENT])
     require(
         note,
@@ -198,15 +198,15 @@ def start_server(stage: Stage, note: Notebook) -> Program:
     return server
 
 
-def drop_one(stage: Stage, client_socket: RemoteSocket, line: bytes) -> int:
+def drop_one(lab: Lab, client_socket: RemoteSocket, line: bytes) -> int:
     """Send a datagram to a port that nobody has, and return how many the server's kernel dropped for that."""
 
     def dropped() -> int:
-        names, values = re.findall(r"^Udp: (.*)$", stage.server.read("/proc/net/snmp"), re.MULTILINE)
+        names, values = re.findall(r"^Udp: (.*)$", lab.server.read("/proc/net/snmp"), re.MULTILINE)
         return int(dict(zip(names.split(), values.split(), strict=True))["NoPorts"])
 
     before = dropped()
-    client_socket.sendto(line, (stage.server.name, PORT))
+    client_socket.sendto(line, (lab.server.name, PORT))
     return until(dropped, lambda now: now > before) - before
 
 
@@ -240,37 +240,37 @@ def check_silence(note: Notebook, ending: str, client_socket: RemoteSocket, drop
     )
 
 
-def answer_over_udp(client_socket: RemoteSocket, stage: Stage, line: bytes) -> bytes:
+def answer_over_udp(client_socket: RemoteSocket, lab: Lab, line: bytes) -> bytes:
     """Send a datagram to the server, and return the answer, if one comes."""
     answer = b""
     with expected(*TROUBLE):
-        client_socket.sendto(line, (stage.server.name, PORT))
+        client_socket.sendto(line, (lab.server.name, PORT))
         answer, _server = client_socket.recvfrom(PIECE)
     return answer
 
 
 @shows("Q3")
-def restarting(stage: Stage, note: Notebook) -> None:
+def restarting(lab: Lab, note: Notebook) -> None:
     """What a restart of the server costs a UDP client, and a TCP client."""
     udp, tcp = Costs(), Costs()
     with ExitStack() as todo:
-        server = start_server(stage, note)
+        server = start_server(lab, note)
         note.do(
             "a UDP client and a TCP client talk with it, and somebody types at each of the lecture's clients"
         )
-        udp_socket = todo.enter_context(stage.client.udp())
+        udp_socket = todo.enter_context(lab.client.udp())
         udp_socket.settimeout(WITHIN_S)
-        tcp_socket = todo.enter_context(stage.client.tcp())
-        connect(note, tcp_socket, stage)
+        tcp_socket = todo.enter_context(lab.client.tcp())
+        connect(note, tcp_socket, lab)
         typed_at = {
             protocol: todo.enter_context(
-                stage.start(stage.client, f"{protocol}_client.py", stage.server.name, terminal=True)
+                lab.start(lab.client, f"{protocol}_client.py", lab.server.name, terminal=True)
             )
             for protocol in ("udp", "tcp")
         }
         line = b"hello\n"
         answers = [
-            udp.count(answer_over_udp(udp_socket, stage, line), line),
+            udp.count(answer_over_udp(udp_socket, lab, line), line),
             tcp.count(answer_to(tcp_socket, line), line),
             *(typed(program, "hello") for program in typed_at.values()),
         ]
@@ -297,21 +297,21 @@ def restarting(stage: Stage, note: Notebook) -> None:
             line = f"is anybody there, after {ending.name}?\n".encode()
             udp.count(b"", line)
             udp.saw.append("nothing; with IP_RECVERR: Connection refused")
-            dropped = drop_one(stage, udp_socket, line)
+            dropped = drop_one(lab, udp_socket, line)
             ask_nobody(note, ending.name, typed_at["udp"], number=2 * round_)
             check_silence(note, ending.name, udp_socket, dropped)
-            check_port_is_held(stage, note, named(address_of(tcp_socket)))
+            check_port_is_held(lab, note, named(address_of(tcp_socket)))
 
             note.do("the server is started again, on the same port")
-            server = start_server(stage, note)
-            answer = answer_over_udp(udp_socket, stage, line)
+            server = start_server(lab, note)
+            answer = answer_over_udp(udp_socket, lab, line)
             require(
                 note,
                 f"{ending.name}: the UDP client asks again and is answered: of it there was nothing to lose",
                 udp.count(answer, line) and udp_socket.getsockname() == own,
                 {"answer": text(answer), "the client's socket, the same": named(address_of(udp_socket))},
             )
-            error = use_dead_connection(stage, tcp_socket, line)
+            error = use_dead_connection(lab, tcp_socket, line)
             tcp.count(b"", line)
             tcp.saw.append(f"send() fails: {told_error(error) if error else 'no'}")
             note.check(
@@ -319,8 +319,8 @@ def restarting(stage: Stage, note: Notebook) -> None:
                 error is not None and error.errno in {EPIPE, ECONNRESET},
                 {"send() at the client": told_error(error) if error else "done"},
             )
-            tcp_socket = todo.enter_context(stage.client.tcp())
-            connect(note, tcp_socket, stage)
+            tcp_socket = todo.enter_context(lab.client.tcp())
+            connect(note, tcp_socket, lab)
             tcp.connected_again += 1
             answer = answer_to(tcp_socket, line)
             note.check(
@@ -355,12 +355,12 @@ def typed(client: Program, line: str) -> bool:
     return f"{line.upper()}\r\n" in output
 
 
-def check_port_is_held(stage: Stage, note: Notebook, client: str) -> None:
+def check_port_is_held(lab: Lab, note: Notebook, client: str) -> None:
     """Show what the server's host still knows of connections whose program has gone."""
-    left = [row for row in stage.server.sockets("tcp") if row.peer == client]
+    left = [row for row in lab.server.sockets("tcp") if row.peer == client]
     errors = []
     for reuse in (0, 1):
-        with stage.server.tcp() as welcoming_socket, expected(OSError) as refused:
+        with lab.server.tcp() as welcoming_socket, expected(OSError) as refused:
             welcoming_socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, reuse)
             welcoming_socket.bind(("", PORT))
         errors.append(refused[0] if refused else None)
@@ -375,11 +375,11 @@ def check_port_is_held(stage: Stage, note: Notebook, client: str) -> None:
     )
 
 
-def use_dead_connection(stage: Stage, client_socket: RemoteSocket, line: bytes) -> OSError | None:
+def use_dead_connection(lab: Lab, client_socket: RemoteSocket, line: bytes) -> OSError | None:
     """Send on a connection whose other end has gone, and return what the client is told."""
     mine = named(address_of(client_socket))
     with expected(*TROUBLE) as failed:
         client_socket.send(line)  # this one leaves; a reset is what comes back
-        until(lambda: row_at(stage.client, mine), lambda row: row is None)
+        until(lambda: row_at(lab.client, mine), lambda row: row is None)
         client_socket.send(line)
     return failed[0] if failed else None

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
-from socketlab.hosts.stage import Stage
+from socketlab.hosts.lab import Lab
 from socketlab.observe.packets import DOCKER_DNS, Packet
 
 
-def names_of(stage: Stage) -> dict[str, str]:
+def names_of(lab: Lab) -> dict[str, str]:
     """Return what the hosts are called, by their addresses; Docker's name server is one for each of them."""
-    hosts = (stage.server, stage.client, stage.other)
+    hosts = (lab.server, lab.client, lab.other)
     return {host.address: host.name for host in hosts} | {DOCKER_DNS: "Docker's DNS"}
 
 

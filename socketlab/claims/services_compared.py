@@ -9,25 +9,26 @@ from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import Experiment, Protocol, Stream
 from socketlab.errors import TraceError
-from socketlab.hosts.stage import Stage
+from socketlab.hosts.lab import Lab
+from socketlab.run import experiments
 
 COUNT, SIZE, RATE = 200, 100, 400
 
 
 @shows("S2")
-def two_services(stage: Stage, note: Notebook) -> None:
+def two_services(lab: Lab, note: Notebook) -> None:
     """UDP loses and reorders, TCP does neither: the same messages, through the same bad network.
 
     Of 200 datagrams 10 % are lost each way: that none is, happens once in 10^18 runs.
     """
-    spec = parse(f"delay 10ms loss 10% reorder 25% limit 10000 seed {stage.network_seed}")
+    spec = parse(f"delay 10ms loss 10% reorder 25% limit 10000 seed {lab.network_seed}")
     impairment = Impairment(spec)
     note.do(
         f"{COUNT} numbered messages of {SIZE} bytes, {RATE} a second, to the server and back, through a "
         f"network that does this to packets both ways: {spec}; first over UDP, then over TCP"
     )
-    udp = stage.experiment(Experiment(Stream(Protocol.UDP, COUNT, SIZE, RATE), impairment))
-    tcp = stage.experiment(Experiment(Stream(Protocol.TCP, COUNT, SIZE, RATE), impairment))
+    udp = experiments.measured(lab, Experiment(Stream(Protocol.UDP, COUNT, SIZE, RATE), impairment))
+    tcp = experiments.measured(lab, Experiment(Stream(Protocol.TCP, COUNT, SIZE, RATE), impairment))
     if not isinstance(udp, UdpResult) or not isinstance(tcp, TcpResult):
         raise TypeError("expected a result of each protocol")
     note.figure("udp", udp)

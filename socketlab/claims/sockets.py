@@ -9,8 +9,8 @@ from socketlab.claims.connections import told_error
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import ServerProgram
+from socketlab.hosts.lab import PORT, READY, Lab
 from socketlab.hosts.operated import PATIENCE_S, Host, Program, RemoteSocket, expected, named
-from socketlab.hosts.stage import PORT, READY, Stage
 from socketlab.observe.sockets import Row
 
 WRONG_PORT = 12_001
@@ -33,12 +33,12 @@ def row_told(row: Row) -> str:
 
 
 @shows("S1")
-def socket_is_the_door(stage: Stage, note: Notebook) -> None:
+def socket_is_the_door(lab: Lab, note: Notebook) -> None:
     """The program holds a descriptor; what goes through the door, and when, its system decides."""
-    server, client, names = stage.server, stage.client, seen.names_of(stage)
+    server, client, names = lab.server, lab.client, seen.names_of(lab)
     note.do("start the lecture's TCP client, type nothing, and look at its descriptors")
-    with stage.serve(ServerProgram.LECTURE_TCP), stage.capture(client, few=True) as wire:
-        with stage.start(client, "tcp_client.py", server.name) as program:
+    with lab.serve(ServerProgram.LECTURE_TCP), lab.capture(client, few=True) as wire:
+        with lab.start(client, "tcp_client.py", server.name) as program:
             program.written("connect")
             descriptors, sockets = program.descriptors(), program.sockets("tcp")
             note.check(
@@ -65,11 +65,11 @@ def socket_is_the_door(stage: Stage, note: Notebook) -> None:
 
 
 @shows("S3")
-def family_and_type(stage: Stage, note: Notebook) -> None:
+def family_and_type(lab: Lab, note: Notebook) -> None:
     """What the arguments of socket() mean, the open socket itself can say."""
     note.do("make a socket of each type, and ask the kernel what it is (getsockopt)")
     for kind, name, protocol in ((SOCK_DGRAM, "SOCK_DGRAM", "UDP"), (SOCK_STREAM, "SOCK_STREAM", "TCP")):
-        with stage.client.udp() if kind == SOCK_DGRAM else stage.client.tcp() as made:
+        with lab.client.udp() if kind == SOCK_DGRAM else lab.client.tcp() as made:
             domain, type_, number = (
                 made.option(SOL_SOCKET, option) for option in (SO_DOMAIN, SO_TYPE, SO_PROTOCOL)
             )
@@ -84,7 +84,7 @@ def family_and_type(stage: Stage, note: Notebook) -> None:
         )
     note.do("start the lecture's servers, and look where the kernel lists their sockets")
     for program, protocol in ((ServerProgram.LECTURE_UDP, "udp"), (ServerProgram.LECTURE_TCP, "tcp")):
-        with stage.serve(program) as running:
+        with lab.serve(program) as running:
             rows = running.sockets(protocol)
             note.check(
                 f"the socket of {running.name} is in the list of IPv4 and {protocol.upper()}",
@@ -94,11 +94,11 @@ def family_and_type(stage: Stage, note: Notebook) -> None:
 
 
 @shows("S4")
-def name_and_port(stage: Stage, note: Notebook) -> None:
+def name_and_port(lab: Lab, note: Notebook) -> None:
     """A process is reached by its host's name or address and its port, and by nothing less."""
-    server, client, names = stage.server, stage.client, seen.names_of(stage)
+    server, client, names = lab.server, lab.client, seen.names_of(lab)
     note.do(f"start the lecture's UDP server on port {PORT}, and ask for it by its name alone")
-    with stage.serve(ServerProgram.LECTURE_UDP), stage.capture(client, few=True) as wire:
+    with lab.serve(ServerProgram.LECTURE_UDP), lab.capture(client, few=True) as wire:
         found = client.function("socket", "getaddrinfo", server.name, None, int(AF_INET), int(SOCK_DGRAM))
         addresses = [named(address) for *_, address in found]
         note.check(
@@ -171,18 +171,18 @@ def asked_at(client_socket: RemoteSocket, server: Host, port: int) -> tuple[list
 
 
 @shows("S5")
-def name_is_translated_first(stage: Stage, note: Notebook) -> None:
+def name_is_translated_first(lab: Lab, note: Notebook) -> None:
     """DNS is asked for the server's name before anything goes to the server."""
-    server, client, names = stage.server, stage.client, seen.names_of(stage)
+    server, client, names = lab.server, lab.client, seen.names_of(lab)
     note.do(f"type a line to each of the lecture's clients, which know the server as {server.name!r}")
     for program, protocol in (
         (ServerProgram.LECTURE_UDP, "udp"),
         (ServerProgram.LECTURE_TCP, "tcp"),
     ):
         with (
-            stage.serve(program),
-            stage.capture(client, few=True) as wire,
-            stage.start(client, f"{protocol}_client.py", server.name) as running,
+            lab.serve(program),
+            lab.capture(client, few=True) as wire,
+            lab.start(client, f"{protocol}_client.py", server.name) as running,
         ):
             running.type("hello\n")
             running.written("HELLO")
@@ -209,9 +209,9 @@ def name_is_translated_first(stage: Stage, note: Notebook) -> None:
 
 
 @shows("S6")
-def well_known_ports(stage: Stage, note: Notebook) -> None:
+def well_known_ports(lab: Lab, note: Notebook) -> None:
     """Well-known ports are in the services database, and reserved where the system reserves them."""
-    client = stage.client
+    client = lab.client
     note.do("look up the ports of the web, of mail and of DNS in a host's services database (getservbyname)")
     found = {name: client.function("socket", "getservbyname", name, protocol)
              for name, (protocol, _port) in WELL_KNOWN.items()}  # fmt: skip
@@ -221,7 +221,7 @@ def well_known_ports(stage: Stage, note: Notebook) -> None:
         {f"{name}/{WELL_KNOWN[name][0]}": str(port) for name, port in found.items()},
     )
     note.do("bind a socket to each of them, on both hosts, by a program that has no privilege")
-    for host in (stage.client, stage.server):
+    for host in (lab.client, lab.server):
         reserved_below = int(host.read(FIRST_UNRESERVED))
         privileged = bool(capabilities(host) & CAP_NET_BIND_SERVICE)
         outcomes = {port: bound(host, protocol, port) for protocol, port in WELL_KNOWN.values()}
@@ -238,7 +238,7 @@ def well_known_ports(stage: Stage, note: Notebook) -> None:
         )
     if must[DNS_PORT]:  # at the server, which came last
         note.do(f"start the lecture's UDP server on port {DNS_PORT} of the server's host")
-        with stage.start(stage.server, f"{ServerProgram.LECTURE_UDP}.py", "--port", str(DNS_PORT)) as program:
+        with lab.start(lab.server, f"{ServerProgram.LECTURE_UDP}.py", "--port", str(DNS_PORT)) as program:
             check_refused(program, note, f"port {DNS_PORT}", os.strerror(errno.EACCES))
 
 
@@ -272,13 +272,13 @@ def bound(host: Host, protocol: str, port: int) -> int:
 
 
 @shows("S7")
-def port_in_use(stage: Stage, note: Notebook) -> None:
+def port_in_use(lab: Lab, note: Notebook) -> None:
     """A second server cannot have the port, ends saying so, and leaves the first one alone."""
-    server = stage.server
+    server = lab.server
     for program, protocol in ((ServerProgram.LECTURE_UDP, "udp"), (ServerProgram.LECTURE_TCP, "tcp")):
         note.do(f"start {program}.py twice, on the same host and port")
-        with stage.serve(program, "--host", server.address) as first:
-            with stage.start(server, f"{program}.py", "--host", server.address) as second:
+        with lab.serve(program, "--host", server.address) as first:
+            with lab.start(server, f"{program}.py", "--host", server.address) as second:
                 check_refused(second, note, f"{server.address}, port {PORT}", os.strerror(errno.EADDRINUSE))
             owners = [row for row in server.sockets(protocol) if row.port == PORT and row.inode]
             note.check(
@@ -286,7 +286,7 @@ def port_in_use(stage: Stage, note: Notebook) -> None:
                 owners == list(first.sockets(protocol).values()) and len(owners) == 1,
                 {f"/proc/net/{protocol}": [row_told(row) for row in owners]},
             )
-            answer = answered(stage, protocol, b"still there?\n")
+            answer = answered(lab, protocol, b"still there?\n")
             note.check(
                 "and the first one goes on: it answers",
                 answer == b"STILL THERE?\n",
@@ -294,10 +294,10 @@ def port_in_use(stage: Stage, note: Notebook) -> None:
             )
 
 
-def answered(stage: Stage, protocol: str, line: bytes) -> bytes:
+def answered(lab: Lab, protocol: str, line: bytes) -> bytes:
     """Return the server's answer to a line from the client's host; nothing: none came."""
-    address, answer = (stage.server.address, PORT), b""
-    with stage.client.udp() if protocol == "udp" else stage.client.tcp() as client_socket:
+    address, answer = (lab.server.address, PORT), b""
+    with lab.client.udp() if protocol == "udp" else lab.client.tcp() as client_socket:
         client_socket.settimeout(SOON_S)
         with expected(ConnectionError, TimeoutError):
             client_socket.connect(address)

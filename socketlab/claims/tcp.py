@@ -35,8 +35,8 @@ from socketlab.claims.connections import (
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import ServerProgram
+from socketlab.hosts.lab import PORT, Lab
 from socketlab.hosts.operated import SO_REUSEADDR, SOL_SOCKET, Program, expected, named
-from socketlab.hosts.stage import PORT, Stage
 from socketlab.hosts.watching import WITHIN_S, until
 from socketlab.observe import processes
 
@@ -45,18 +45,18 @@ SIGCONT, SIGSTOP = 18, 19
 
 
 @shows("T1")
-def server_must_listen_first(stage: Stage, note: Notebook) -> None:
+def server_must_listen_first(lab: Lab, note: Notebook) -> None:
     """The server must be up and listening first."""
 
     def try_to_connect() -> tuple[OSError | None, dict[str, str]]:
         """Return what connect() raises, and the evidence."""
-        with stage.client.tcp() as client_socket, expected(*TROUBLE) as caught:
+        with lab.client.tcp() as client_socket, expected(*TROUBLE) as caught:
             client_socket.settimeout(WITHIN_S)
-            client_socket.connect((stage.server.name, PORT))
+            client_socket.connect((lab.server.name, PORT))
         error = caught[0] if caught else None
         return error, {
             "connect() at the client": told_error(error) if error else "a connection",
-            "listening at the server": listed(row.local for row in all_listening(stage)),
+            "listening at the server": listed(row.local for row in all_listening(lab)),
         }
 
     note.do(f"a client calls connect() while no program on the server host has port {PORT}")
@@ -65,7 +65,7 @@ def server_must_listen_first(stage: Stage, note: Notebook) -> None:
     require(note, "the server's host refuses the connection", refused, evidence)
 
     note.do("the lecture's client is started, too early")
-    with stage.start(stage.client, "tcp_client.py", stage.server.name, "--timeout", "1") as client:
+    with lab.start(lab.client, "tcp_client.py", lab.server.name, "--timeout", "1") as client:
         code = client.wait()
         _output, complaint = client.written()
     require(
@@ -77,7 +77,7 @@ def server_must_listen_first(stage: Stage, note: Notebook) -> None:
     note.answer(f"{told_error(error) if error else 'nothing'}: the client ends, with exit code {code}")
 
     note.do(f"a socket on the server host is bound to port {PORT}, and does not listen yet")
-    with stage.server.tcp() as welcoming_socket:
+    with lab.server.tcp() as welcoming_socket:
         # Where connections of this port were just closed, it could not have it otherwise.
         welcoming_socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         welcoming_socket.bind(("", PORT))
@@ -90,19 +90,19 @@ def server_must_listen_first(stage: Stage, note: Notebook) -> None:
         note.check("from then on the same call makes a connection", error is None, evidence)
 
     note.do("the lecture's server is started, and then a client connects")
-    with stage.serve(ServerProgram.LECTURE_TCP), stage.client.tcp() as client_socket:
-        connect(note, client_socket, stage)
+    with lab.serve(ServerProgram.LECTURE_TCP), lab.client.tcp() as client_socket:
+        connect(note, client_socket, lab)
         answer = answer_to(client_socket, b"now?\n")
         note.check("now that the server is up, it is served", answer == b"NOW?\n", {"answer": text(answer)})
 
 
 @shows("T2")
-def server_has_a_welcoming_socket(stage: Stage, note: Notebook) -> None:
+def server_has_a_welcoming_socket(lab: Lab, note: Notebook) -> None:
     """The server has a welcoming (listening) socket."""
     note.do("the sockets of the server's host are listed: before the lecture's server is started, and after")
-    before = all_listening(stage)
-    with stage.serve(ServerProgram.LECTURE_TCP) as server:
-        rows, sockets = all_listening(stage), server.sockets("tcp")
+    before = all_listening(lab)
+    with lab.serve(ServerProgram.LECTURE_TCP) as server:
+        rows, sockets = all_listening(lab), server.sockets("tcp")
     note.check(
         f"with the server there is one socket in state LISTEN on port {PORT}, and before it there was none",
         not before and len(rows) == 1,
@@ -126,15 +126,15 @@ def server_has_a_welcoming_socket(stage: Stage, note: Notebook) -> None:
         bool(rows) and all(row.peer == "0.0.0.0:0" for row in rows),
         {"its other end": listed(row.peer for row in rows)},
     )
-    after = all_listening(stage)
+    after = all_listening(lab)
     note.check("it goes with the program", not after, {"listening": listed(row.local for row in after)})
 
 
 @shows("T3")
-def accept_blocks(stage: Stage, note: Notebook) -> None:
+def accept_blocks(lab: Lab, note: Notebook) -> None:
     """accept() blocks until a client comes."""
     note.do("the lecture's server is started; no client comes")
-    with stage.serve(ServerProgram.LECTURE_TCP) as server:
+    with lab.serve(ServerProgram.LECTURE_TCP) as server:
         asleep = until(lambda: asleep_in(server), sleeps_in_accept)
         now = status(server)
         require(
@@ -144,10 +144,10 @@ def accept_blocks(stage: Stage, note: Notebook) -> None:
             {"/proc/PID/syscall": asleep, "state": processes.state(now)},
         )
         note.do("packets reach that host: ten clients connect to another program there, at another port")
-        with stage.server.tcp(0) as elsewhere:
+        with lab.server.tcp(0) as elsewhere:
             for _ in range(10):
-                with stage.client.tcp() as client_socket:
-                    client_socket.connect((stage.server.name, elsewhere.getsockname()[1]))
+                with lab.client.tcp() as client_socket:
+                    client_socket.connect((lab.server.name, elsewhere.getsockname()[1]))
         later, asleep, before = status(server), asleep_in(server), server.sockets("tcp")
         times = [processes.waits(now), processes.waits(later)]
         note.check(
@@ -159,8 +159,8 @@ def accept_blocks(stage: Stage, note: Notebook) -> None:
             },
         )
         note.do("a client connects")
-        with stage.client.tcp() as client_socket:
-            connect(note, client_socket, stage)
+        with lab.client.tcp() as client_socket:
+            connect(note, client_socket, lab)
             after = with_connections(server, 1)
             note.check(
                 "that wakes it: accept() has returned a connection, a descriptor that was not there before",
@@ -170,13 +170,13 @@ def accept_blocks(stage: Stage, note: Notebook) -> None:
 
 
 @shows("T4")
-def systems_shake_hands(stage: Stage, note: Notebook) -> None:
+def systems_shake_hands(lab: Lab, note: Notebook) -> None:
     """connect() starts the handshake, and the operating systems make it."""
     with (
-        stage.serve(ServerProgram.LECTURE_TCP) as server,
-        stage.capture(stage.server, few=True) as wire,
-        stage.client.tcp() as client_socket,
-        stage.other.tcp() as other_socket,
+        lab.serve(ServerProgram.LECTURE_TCP) as server,
+        lab.capture(lab.server, few=True) as wire,
+        lab.client.tcp() as client_socket,
+        lab.other.tcp() as other_socket,
     ):
         asleep = until(lambda: asleep_in(server), sleeps_in_accept)
         require(note, "the server waits for clients", sleeps_in_accept(asleep), {"/proc/PID/syscall": asleep})
@@ -186,11 +186,11 @@ def systems_shake_hands(stage: Stage, note: Notebook) -> None:
         before = server.sockets("tcp")
 
         note.do("a client calls connect(), and sends some words")
-        connect(note, client_socket, stage)
+        connect(note, client_socket, lab)
         with expected(OSError):  # without a connection; that is said already
             client_socket.sendall(b"no end yet")  # so the server will not close this connection
         mine = named(address_of(client_socket))
-        row = until(lambda: row_at(stage.client, mine), lambda row: row and not row.unsent)
+        row = until(lambda: row_at(lab.client, mine), lambda row: row and not row.unsent)
         require(
             note,
             "the first client is connected, and the server's operating system has acknowledged the words",
@@ -201,9 +201,9 @@ def systems_shake_hands(stage: Stage, note: Notebook) -> None:
         note.do("another client begins a connect() that does not wait, and makes no call after it")
         other_socket.settimeout(0)
         with expected(BlockingIOError, *TROUBLE) as begun:
-            other_socket.connect((stage.server.name, PORT))
+            other_socket.connect((lab.server.name, PORT))
         others = named(address_of(other_socket))
-        row = until(lambda: row_at(stage.other, others), lambda row: row and row.state == ESTABLISHED)
+        row = until(lambda: row_at(lab.other, others), lambda row: row and row.state == ESTABLISHED)
         require(
             note,
             "the other client's operating system brings the handshake to its end",
@@ -230,7 +230,7 @@ def systems_shake_hands(stage: Stage, note: Notebook) -> None:
                 f"on the wire the {who} client's connection begins with SYN, SYN-ACK, ACK, and nothing else",
                 [(set(packet.flags), packet.source == address) for packet in before_data]
                 == [({"SYN"}, True), ({"SYN", "ACK"}, False), ({"ACK"}, True)],
-                {"before any data": seen.all_told(before_data, seen.names_of(stage))},
+                {"before any data": seen.all_told(before_data, seen.names_of(lab))},
             )
 
         note.do("the server program goes on (SIGCONT)")
@@ -249,13 +249,13 @@ def is_stopped(status_: str) -> bool:
 
 
 @shows("T5")
-def accept_returns_a_new_socket(stage: Stage, note: Notebook) -> None:
+def accept_returns_a_new_socket(lab: Lab, note: Notebook) -> None:
     """accept() returns a new socket for that one client."""
     for program, clients in (
-        (ServerProgram.LECTURE_TCP, [stage.client]),
-        (ServerProgram.CONCURRENT, [stage.client, stage.client, stage.other]),
+        (ServerProgram.LECTURE_TCP, [lab.client]),
+        (ServerProgram.CONCURRENT, [lab.client, lab.client, lab.other]),
     ):
-        with stage.serve(program) as server, ExitStack() as sockets:
+        with lab.serve(program) as server, ExitStack() as sockets:
             before = server.sockets("tcp")
             note.check(
                 f"{program}.py has its welcoming socket and no connection socket",
@@ -264,7 +264,7 @@ def accept_returns_a_new_socket(stage: Stage, note: Notebook) -> None:
             )
             note.do(f"{program}.py is started, and connections are made to it: {len(clients)}")
             for client in clients:
-                connect(note, sockets.enter_context(client.tcp()), stage)
+                connect(note, sockets.enter_context(client.tcp()), lab)
             after = with_connections(server, len(clients))
             new = after.keys() - before.keys()
             peers = {after[number].peer for number in new}
@@ -285,18 +285,18 @@ def accept_returns_a_new_socket(stage: Stage, note: Notebook) -> None:
 
 
 @shows("T6")
-def connection_sockets_share_the_port(stage: Stage, note: Notebook) -> None:
+def connection_sockets_share_the_port(lab: Lab, note: Notebook) -> None:
     """The new socket has the same local port as the welcoming socket."""
     for program, hosts in (
-        (ServerProgram.LECTURE_TCP, [stage.client]),
-        (ServerProgram.CONCURRENT, [stage.client, stage.client, stage.other]),
+        (ServerProgram.LECTURE_TCP, [lab.client]),
+        (ServerProgram.CONCURRENT, [lab.client, lab.client, lab.other]),
     ):
-        with stage.serve(program) as server, ExitStack() as programs:
+        with lab.serve(program) as server, ExitStack() as programs:
             note.do(
                 f"{program}.py is started, and clients (tcp_client.py) at which nobody types: {len(hosts)}"
             )
             clients = [
-                programs.enter_context(stage.start(host, "tcp_client.py", stage.server.name, terminal=True))
+                programs.enter_context(lab.start(host, "tcp_client.py", lab.server.name, terminal=True))
                 for host in hosts
             ]
             for client in clients:
@@ -336,11 +336,11 @@ def connection_sockets_share_the_port(stage: Stage, note: Notebook) -> None:
 
 
 @shows("T7")
-def messages_go_through_the_connection_socket(stage: Stage, note: Notebook) -> None:
+def messages_go_through_the_connection_socket(lab: Lab, note: Notebook) -> None:
     """Messages go through the connection socket, never the welcoming one."""
-    with stage.server.tcp(PORT) as welcoming_socket, stage.client.tcp() as client_socket:
+    with lab.server.tcp(PORT) as welcoming_socket, lab.client.tcp() as client_socket:
         note.do("a client connects to a welcoming socket, and accept() gives the connection socket")
-        connect(note, client_socket, stage)
+        connect(note, client_socket, lab)
         connection_socket, _client_address = welcoming_socket.accept()
         connection_socket.settimeout(WITHIN_S)
         # A call that cannot be made must say so at once: none of these is to wait for anything.
@@ -369,8 +369,8 @@ def messages_go_through_the_connection_socket(stage: Stage, note: Notebook) -> N
             {"received": text(*heard)},
         )
     note.do("the lecture's server answers a client")
-    with stage.serve(ServerProgram.LECTURE_TCP), stage.client.tcp() as client_socket:
-        connect(note, client_socket, stage)
+    with lab.serve(ServerProgram.LECTURE_TCP), lab.client.tcp() as client_socket:
+        connect(note, client_socket, lab)
         peer = client_socket.getpeername()
         answer = answer_to(client_socket, b"hello\n")
         note.check(
@@ -381,9 +381,9 @@ def messages_go_through_the_connection_socket(stage: Stage, note: Notebook) -> N
 
 
 @shows("T8")
-def connection_knows_its_peer(stage: Stage, note: Notebook) -> None:
+def connection_knows_its_peer(lab: Lab, note: Notebook) -> None:
     """send() needs no address: the connection knows its peer."""
-    with stage.server.tcp(PORT) as welcoming_socket, stage.client.tcp() as client_socket:
+    with lab.server.tcp(PORT) as welcoming_socket, lab.client.tcp() as client_socket:
         note.do("a client makes a socket")
         with expected(OSError) as caught:
             client_socket.getpeername()
@@ -393,7 +393,7 @@ def connection_knows_its_peer(stage: Stage, note: Notebook) -> None:
             {"getpeername()": told_error(caught[0]) if caught else "an address"},
         )
         note.do("it connects to the server, whose accept() gives the connection socket")
-        connect(note, client_socket, stage)
+        connect(note, client_socket, lab)
         connection_socket, accepted = welcoming_socket.accept()
         connection_socket.settimeout(WITHIN_S)
         client, server = client_socket.getsockname(), connection_socket.getsockname()
@@ -428,12 +428,12 @@ def connection_knows_its_peer(stage: Stage, note: Notebook) -> None:
 
 
 @shows("T9")
-def client_has_one_socket(stage: Stage, note: Notebook) -> None:
+def client_has_one_socket(lab: Lab, note: Notebook) -> None:
     """The client has one socket."""
     note.do("the lecture's client is started, and two lines are typed")
     with (
-        stage.serve(ServerProgram.CONCURRENT),
-        stage.start(stage.client, "tcp_client.py", stage.server.name, terminal=True) as client,
+        lab.serve(ServerProgram.CONCURRENT),
+        lab.start(lab.client, "tcp_client.py", lab.server.name, terminal=True) as client,
     ):
         client.written("Sentence: ")
         found = [client.sockets("tcp")]
@@ -455,19 +455,19 @@ def client_has_one_socket(stage: Stage, note: Notebook) -> None:
 
 
 @shows("T10")
-def stream_has_no_boundaries(stage: Stage, note: Notebook) -> None:
+def stream_has_no_boundaries(lab: Lab, note: Notebook) -> None:
     """TCP is a byte stream: it has no message boundaries."""
-    with stage.server.tcp(PORT) as welcoming_socket, stage.client.tcp() as client_socket:
-        connect(note, client_socket, stage)
+    with lab.server.tcp(PORT) as welcoming_socket, lab.client.tcp() as client_socket:
+        connect(note, client_socket, lab)
         connection_socket, _client_address = welcoming_socket.accept()
         connection_socket.settimeout(WITHIN_S)
-        descriptor = stage.server.descriptors(stage.server.pid)[connection_socket.fileno()]
+        descriptor = lab.server.descriptors(lab.server.pid)[connection_socket.fileno()]
 
         def unread(wanted: int) -> int:
             """Return how many bytes wait in the server's kernel, as soon as all that are wanted do."""
             return until(
                 lambda: sum(
-                    row.unread for row in stage.server.sockets("tcp") if f"socket:[{row.inode}]" == descriptor
+                    row.unread for row in lab.server.sockets("tcp") if f"socket:[{row.inode}]" == descriptor
                 ),
                 lambda seen: seen == wanted,
             )
@@ -513,14 +513,14 @@ def stream_has_no_boundaries(stage: Stage, note: Notebook) -> None:
 
 
 @shows("T14")
-def server_loops_to_the_next_client(stage: Stage, note: Notebook) -> None:
+def server_loops_to_the_next_client(lab: Lab, note: Notebook) -> None:
     """The server closes the connection socket and loops to the next client; the welcoming socket stays."""
-    with stage.serve(ServerProgram.LECTURE_TCP) as server:
+    with lab.serve(ServerProgram.LECTURE_TCP) as server:
         before = server.sockets("tcp")
-        for client, line in ((stage.client, b"first client\n"), (stage.other, b"next client\n")):
+        for client, line in ((lab.client, b"first client\n"), (lab.other, b"next client\n")):
             with client.tcp() as client_socket:
                 note.do(f"the host {client.name} connects and sends a line")
-                connect(note, client_socket, stage)
+                connect(note, client_socket, lab)
                 during = with_connections(server, 1)
                 answer = answer_to(client_socket, line)
                 require(
@@ -558,15 +558,15 @@ def server_loops_to_the_next_client(stage: Stage, note: Notebook) -> None:
 
 
 @shows("T15")
-def silent_client_makes_others_wait(stage: Stage, note: Notebook) -> None:
+def silent_client_makes_others_wait(lab: Lab, note: Notebook) -> None:
     """The lecture's loop serves one client at a time: a silent one makes the others wait."""
     line = b"hello\n"
-    with stage.serve(ServerProgram.LECTURE_TCP) as server, stage.other.tcp() as second:
-        with stage.client.tcp() as silent:
+    with lab.serve(ServerProgram.LECTURE_TCP) as server, lab.other.tcp() as second:
+        with lab.client.tcp() as silent:
             note.do("the lecture's loop: a first client connects and is silent; a second one sends a line")
-            connect(note, silent, stage)
+            connect(note, silent, lab)
             alone = with_connections(server, 1)
-            connect(note, second, stage)
+            connect(note, second, lab)
             with expected(*TROUBLE):
                 second.sendall(line)
             waiting = until(lambda: waiting_at(server), lambda waiting: waiting == (1, [len(line)]))
@@ -611,14 +611,14 @@ def silent_client_makes_others_wait(stage: Stage, note: Notebook) -> None:
             "before; from the concurrent server at once"
         )
     with (
-        stage.serve(ServerProgram.CONCURRENT) as server,
-        stage.client.tcp() as silent,
-        stage.other.tcp() as second,
+        lab.serve(ServerProgram.CONCURRENT) as server,
+        lab.client.tcp() as silent,
+        lab.other.tcp() as second,
     ):
         note.do("the concurrent server: a first client connects and is silent; a second one sends a line")
-        connect(note, silent, stage)
+        connect(note, silent, lab)
         with_connections(server, 1)
-        connect(note, second, stage)
+        connect(note, second, lab)
         answer = answer_to(second, line)
         sockets = server.sockets("tcp")
         note.check(

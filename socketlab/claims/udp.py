@@ -11,10 +11,11 @@ from socketlab.analyse.result import UdpResult
 from socketlab.claims import seen
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
-from socketlab.describe.scenario import Experiment, Protocol, ServerProgram, Stream
+from socketlab.describe.scenario import EXPERIMENT_PORT, Experiment, Protocol, ServerProgram, Stream
 from socketlab.errors import TraceError
+from socketlab.hosts.lab import PORT, Lab
 from socketlab.hosts.operated import Address, RemoteSocket, expected, named
-from socketlab.hosts.stage import PORT, Stage
+from socketlab.run import experiments
 
 SOON_S = 3.0  # by then a datagram has come that comes at all: the hosts are a fraction of a millisecond apart
 EPHEMERAL = "/proc/sys/net/ipv4/ip_local_port_range"
@@ -38,14 +39,14 @@ def received(receiver: RemoteSocket, size: int = 2048) -> tuple[bytes, Address]:
 
 
 @shows("U1")
-def no_handshake(stage: Stage, note: Notebook) -> None:
+def no_handshake(lab: Lab, note: Notebook) -> None:
     """Of all packets that the two hosts send each other, the first is the message."""
-    server, client, names = stage.server, stage.client, seen.names_of(stage)
+    server, client, names = lab.server, lab.client, seen.names_of(lab)
     note.do("type a line to the lecture's UDP client, and end it; all packets of its host are captured")
     with (
-        stage.serve(ServerProgram.LECTURE_UDP),
-        stage.capture(client, few=True) as wire,
-        stage.start(client, "udp_client.py", server.name) as program,
+        lab.serve(ServerProgram.LECTURE_UDP),
+        lab.capture(client, few=True) as wire,
+        lab.start(client, "udp_client.py", server.name) as program,
     ):
         program.type("hello\n")
         program.end_input()
@@ -69,15 +70,15 @@ def no_handshake(stage: Stage, note: Notebook) -> None:
 
 
 @shows("U2")
-def address_with_every_message(stage: Stage, note: Notebook) -> None:
+def address_with_every_message(lab: Lab, note: Notebook) -> None:
     """One socket sends wherever each message says."""
     servers = {
-        "the server's port 12000": (stage.server, PORT),
-        "the server's port 12001": (stage.server, PORT + 1),
-        "the third host's port 12000": (stage.other, PORT),
+        "the server's port 12000": (lab.server, PORT),
+        "the server's port 12001": (lab.server, PORT + 1),
+        "the third host's port 12000": (lab.other, PORT),
     }
     note.do("one socket of the client sends to two ports of the server, and to a third host, in turn")
-    with stage.client.udp() as client_socket:
+    with lab.client.udp() as client_socket:
         with expected(OSError) as nobody:
             client_socket.getpeername()
         note.check(
@@ -109,15 +110,15 @@ def unread(receiver: RemoteSocket) -> list[int]:
 
 
 @shows("U3")
-def receiver_learns_who_sent(stage: Stage, note: Notebook) -> None:
+def receiver_learns_who_sent(lab: Lab, note: Notebook) -> None:
     """The receiver learns the sender's address and port from each datagram, and answers there."""
     note.do(
         "a socket on each host; the client sends a datagram, and the server sends one to where it came from"
     )
-    with stage.server.udp(PORT) as server_socket, stage.client.udp() as client_socket:
-        client_socket.sendto(b"hello", (stage.server.name, PORT))
+    with lab.server.udp(PORT) as server_socket, lab.client.udp() as client_socket:
+        client_socket.sendto(b"hello", (lab.server.name, PORT))
         data, sender = server_socket.recvfrom(2048)
-        own = (stage.client.address, client_socket.getsockname()[1])
+        own = (lab.client.address, client_socket.getsockname()[1])
         note.check(
             "the address that recvfrom() gives is the client's own",
             sender == own,
@@ -129,13 +130,13 @@ def receiver_learns_who_sent(stage: Stage, note: Notebook) -> None:
 
 
 @shows("U4")
-def system_picks_the_port(stage: Stage, note: Notebook) -> None:
+def system_picks_the_port(lab: Lab, note: Notebook) -> None:
     """A client that asks for no port gets one with its first datagram."""
-    low, high = map(int, stage.client.read(EPHEMERAL).split())
+    low, high = map(int, lab.client.read(EPHEMERAL).split())
     note.do("make a socket, and send its first datagram")
-    with stage.client.udp() as client_socket:
+    with lab.client.udp() as client_socket:
         before = client_socket.getsockname()[1]
-        client_socket.sendto(b"hello", (stage.server.address, PORT))
+        client_socket.sendto(b"hello", (lab.server.address, PORT))
         after = client_socket.getsockname()[1]
     note.check(
         "the socket has no port before, and one of the system's range afterwards",
@@ -151,9 +152,9 @@ def system_picks_the_port(stage: Stage, note: Notebook) -> None:
     )
     note.do("type a line to the lecture's UDP client, twice on one host at the same time")
     with (
-        stage.serve(ServerProgram.LECTURE_UDP),
-        stage.start(stage.client, "udp_client.py", stage.server.name) as one,
-        stage.start(stage.client, "udp_client.py", stage.server.name) as other,
+        lab.serve(ServerProgram.LECTURE_UDP),
+        lab.start(lab.client, "udp_client.py", lab.server.name) as one,
+        lab.start(lab.client, "udp_client.py", lab.server.name) as other,
     ):
         ports = []
         for program in (one, other):
@@ -171,22 +172,22 @@ def system_picks_the_port(stage: Stage, note: Notebook) -> None:
 
 
 @shows("U5")
-def client_asks_for_a_port(stage: Stage, note: Notebook) -> None:
+def client_asks_for_a_port(lab: Lab, note: Notebook) -> None:
     """bind() gives a client the port that it asks for, and the server sees it."""
-    with stage.client.udp(0) as another:
+    with lab.client.udp(0) as another:
         # A new one each time, outside of the system's range: a firewall remembers for half a minute who has
         # spoken to whom from which port, and looks at its rules again only for others.
         wanted = 10_000 + another.getsockname()[1] % 10_000
     note.do(f"the client binds its socket to port {wanted}, and sends a datagram to the server")
-    with stage.server.udp(PORT) as server_socket, stage.client.udp(wanted) as client_socket:
-        client_socket.sendto(b"hello", (stage.server.address, PORT))
+    with lab.server.udp(PORT) as server_socket, lab.client.udp(wanted) as client_socket:
+        client_socket.sendto(b"hello", (lab.server.address, PORT))
         _data, sender = received(server_socket)
         note.check(
             "the server sees exactly that port",
-            sender == (stage.client.address, wanted),
+            sender == (lab.client.address, wanted),
             {"recvfrom() at the server": named(sender)},
         )
-        server_socket.sendto(b"HELLO", (stage.client.address, wanted))
+        server_socket.sendto(b"HELLO", (lab.client.address, wanted))
         answer, _server = received(client_socket)
         note.check(
             "and reaches the client there",
@@ -196,19 +197,19 @@ def client_asks_for_a_port(stage: Stage, note: Notebook) -> None:
 
 
 @shows("U6")
-def one_socket_for_all_clients(stage: Stage, note: Notebook) -> None:
+def one_socket_for_all_clients(lab: Lab, note: Notebook) -> None:
     """The server has one socket, before it has served anybody and afterwards."""
     note.do("four clients, on two hosts, each ask the lecture's UDP server twice, in turn")
-    with stage.serve(ServerProgram.LECTURE_UDP) as server:
+    with lab.serve(ServerProgram.LECTURE_UDP) as server:
         before = server.sockets("udp")
-        clients = [host.udp() for host in (stage.client, stage.other) for _ in range(2)]
+        clients = [host.udp() for host in (lab.client, lab.other) for _ in range(2)]
         answers = []
         for turn in (b"once", b"again"):
             for client_socket in clients:
-                client_socket.sendto(turn, (stage.server.address, PORT))
+                client_socket.sendto(turn, (lab.server.address, PORT))
                 answers.append(received(client_socket))
         after = server.sockets("udp")
-        on_port = [row for row in stage.server.sockets("udp") if row.port == PORT]
+        on_port = [row for row in lab.server.sockets("udp") if row.port == PORT]
     note.check(
         "the server's only socket is the one that it has had from the beginning",
         len(before) == len(on_port) == 1 and before == after and list(after.values()) == on_port,
@@ -218,7 +219,7 @@ def one_socket_for_all_clients(stage: Stage, note: Notebook) -> None:
             f"port {PORT} in /proc/net/udp": [f"{row.local}, inode {row.inode}" for row in on_port],
         },
     )
-    from_there = (stage.server.address, PORT)
+    from_there = (lab.server.address, PORT)
     note.check(
         "all answers have come from it",
         answers == [(b"ONCE", from_there)] * 4 + [(b"AGAIN", from_there)] * 4,
@@ -227,9 +228,9 @@ def one_socket_for_all_clients(stage: Stage, note: Notebook) -> None:
 
 
 @shows("U7")
-def datagrams_are_lost(stage: Stage, note: Notebook) -> None:
+def datagrams_are_lost(lab: Lab, note: Notebook) -> None:
     """What the network loses is lost; for each it is known on which way."""
-    story = (result := through(stage, note, LOSS)).story
+    story = (result := through(lab, note, LOSS)).story
     lost = figures.lost(story)
     going, back = (numbers(story.messages, fate) for fate in (Fate.LOST_GOING, Fate.LOST_COMING_BACK))
     note.check(
@@ -246,9 +247,9 @@ def datagrams_are_lost(stage: Stage, note: Notebook) -> None:
 
 
 @shows("U8")
-def datagrams_are_reordered(stage: Stage, note: Notebook) -> None:
+def datagrams_are_reordered(lab: Lab, note: Notebook) -> None:
     """Nobody puts datagrams back into their order."""
-    story = (result := through(stage, note, REORDERING)).story
+    story = (result := through(lab, note, REORDERING)).story
     going, back = (
         [(message.number, extent) for message, extent in zip(story.messages, extents, strict=True) if extent]
         for extents in (
@@ -273,18 +274,18 @@ def datagrams_are_reordered(stage: Stage, note: Notebook) -> None:
     check_counters(result, note)
 
 
-def through(stage: Stage, note: Notebook, spec: str) -> UdpResult:
+def through(lab: Lab, note: Notebook, spec: str) -> UdpResult:
     """Send the stream through an impairment and return the result, which is kept as a figure.
 
     Raises:
         TraceError: of some datagrams it is not known what became of them.
     """
-    impairment = Impairment(parse(f"{spec} seed {stage.network_seed}"), traffic=Traffic("udp", PORT))
+    impairment = Impairment(parse(f"{spec} seed {lab.network_seed}"), traffic=Traffic("udp", EXPERIMENT_PORT))
     note.do(
         f"send {STREAM.count} numbered datagrams, {STREAM.rate} a second, through a network that does this, "
         f"both ways: {spec}"
     )
-    result = stage.experiment(Experiment(STREAM, impairment, seed=stage.seed))
+    result = experiments.measured(lab, Experiment(STREAM, impairment, seed=lab.seed))
     assert isinstance(result, UdpResult)  # noqa: S101 - for the type checker: the stream is of UDP
     if result.exit_code:
         raise TraceError("; ".join(result.story.faults))
@@ -315,12 +316,12 @@ def check_counters(result: UdpResult, note: Notebook) -> None:
 
 
 @shows("U9")
-def boundaries_are_kept(stage: Stage, note: Notebook) -> None:
+def boundaries_are_kept(lab: Lab, note: Notebook) -> None:
     """A datagram is received whole or cut, but never together with another, nor in two."""
     sent = [b"one", b"and another one", b""]
-    address = (stage.server.address, PORT)
+    address = (lab.server.address, PORT)
     note.do("send three datagrams at once to the lecture's UDP server, the last of no bytes at all")
-    with stage.serve(ServerProgram.LECTURE_UDP), stage.client.udp() as client_socket:
+    with lab.serve(ServerProgram.LECTURE_UDP), lab.client.udp() as client_socket:
         for data in sent:
             client_socket.sendto(data, address)
         answers = [received(client_socket)]
@@ -334,7 +335,7 @@ def boundaries_are_kept(stage: Stage, note: Notebook) -> None:
     )
     buffer, large = 1_000, b"x" * 2_000
     note.do(f"receive datagrams of 5, {len(large):,} and 4 bytes into a buffer of {buffer:,} bytes")
-    with stage.server.udp(PORT) as server_socket, stage.client.udp() as client_socket:
+    with lab.server.udp(PORT) as server_socket, lab.client.udp() as client_socket:
         for data in (b"first", large, b"last"):
             client_socket.sendto(data, address)
         came = [server_socket.call("recvmsg", buffer) for _ in range(3)]

@@ -12,7 +12,8 @@ import typer
 from socketlab import checkout, hints
 from socketlab.errors import LabError
 from socketlab.hosts.docker import bundle
-from socketlab.hosts.docker.compose_project import ROLES, Lab
+from socketlab.hosts.docker.compose_project import ComposeProject
+from socketlab.hosts.docker.images import ROLES
 from socketlab.show import files
 from socketlab.show.progress import waiting
 
@@ -33,10 +34,10 @@ def add_to(app: typer.Typer) -> None:
 def save(file: SaveArgument) -> None:
     """Write the images of all hosts, and the one that they are built on, into a file."""
     files.expect_writable(file)
-    with closing(Lab()) as lab, _whole(file) as unfinished:
+    with closing(ComposeProject()) as lab, _whole(file) as unfinished:
         typer.echo("Building what has changed, then writing ...")
         with waiting(f"writing {file} ..."):
-            names = lab.save_images(unfinished)
+            names = lab.images.save(unfinished)
     for name in names:
         typer.echo(f"    {name}")
     there = hints.own(f"bundle load {shlex.quote(file.name)}")
@@ -46,10 +47,10 @@ def save(file: SaveArgument) -> None:
 def load(file: LoadArgument) -> None:
     """Take the images of all hosts from a file that the same version of Socket Lab has written."""
     carried = bundle.read(file, ROLES)
-    with closing(Lab()) as lab:
+    with closing(ComposeProject()) as lab:
         typer.echo(f"Loading {file} ...")
         with waiting(f"loading {file} ..."):
-            notes = lab.load_images(file, carried)
+            notes = lab.images.load(file, carried)
     for role in ROLES:
         typer.echo(f"    {checkout.image(role)}")
     typer.echo(f"    {carried['base'].name}, which they are built on")

@@ -68,8 +68,8 @@ def capture(
         )
     extras.expect("lecture", "scapy")  # before a folder is made for what it cannot write
     target = place(file, both=impairment is not None)
-    with made(project, engine, seed) as stage, waiting("talking, and capturing ..."):
-        recorded = recording.record(stage, protocols, impairment)
+    with made(project, engine, seed) as lab, waiting("talking, and capturing ..."):
+        recorded = recording.record(lab, protocols, impairment)
     steps = walk.walk(recorded)
     typer.echo(walk.as_text(steps, this_terminal()))
     for sentence in walk.still_closing(recorded):

@@ -6,61 +6,27 @@ an example.
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
-from dataclasses import replace
+from contextlib import ExitStack, closing
+from dataclasses import fields, replace
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from socketlab import hints
-from socketlab.analyse import result
+from socketlab import hints, hosts
 from socketlab.analyse.result import Result, TcpResult, UdpResult
-from socketlab.cli.shared_options import EngineOption, ProjectOption, Text, terminated_like_interrupted
-from socketlab.describe.scenario import Experiment, Protocol, Servers
-from socketlab.describe.wishes import DEFAULTS, Wishes, experiment, whole
+from socketlab.cli.shared_options import ProjectOption, Text, terminated_like_interrupted
+from socketlab.describe.scenario import Experiment, Protocol
+from socketlab.describe.wishes import Wishes, experiment, whole
 from socketlab.errors import ScenarioError
 from socketlab.hosts import turns
-from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.lab import operated
 from socketlab.run import experiments
 from socketlab.show import experiment_report, files
 from socketlab.show.progress import Progress, waiting
 from socketlab.show.terminal import Terminal, this_terminal
 
-CountOption = Annotated[Text, typer.Option("--count", metavar="N", help="Messages. [default: 100]")]
-SizeOption = Annotated[Text, typer.Option("--size", metavar="BYTES", help="Of each message. [default: 64]")]
-RateOption = Annotated[Text, typer.Option("--rate", metavar="N", help="Messages a second. [default: 100]")]
-LossOption = Annotated[Text, typer.Option("--loss", metavar="%", help=f"Lost. [default: {DEFAULTS['loss']}]")]
-DelayOption = Annotated[
-    Text, typer.Option("--delay", metavar="MS", help=f"One way. [default: {DEFAULTS['delay']}]")
-]
-JitterOption = Annotated[
-    Text, typer.Option("--jitter", metavar="MS", help="Delay up to so much more, or less.")
-]
-ReorderOption = Annotated[
-    Text, typer.Option("--reorder", metavar="%", help=f"Sent ahead. [default: {DEFAULTS['reorder']}]")
-]
-DuplicateOption = Annotated[Text, typer.Option("--duplicate", metavar="%", help="Doubled.")]
-CorruptOption = Annotated[Text, typer.Option("--corrupt", metavar="%", help="One bit turned over.")]
-SeedOption = Annotated[
-    Text, typer.Option("--seed", metavar="N", help="Repeats a run; left out: by chance, and shown.")
-]
-DirectionOption = Annotated[
-    Text,
-    typer.Option("--direction", metavar="D", help="both, ingress (to the server) or egress. [default: both]"),
-]
-NetemOption = Annotated[
-    Text, typer.Option("--netem", metavar="SPEC", help="All of the impairment, in tc-netem(8)'s language.")
-]
-ProgramOption = Annotated[
-    Text,
-    typer.Option(
-        "--program", metavar="P", help="stream, or lecture: its own client, stop and wait. [default: stream]"
-    ),
-]
-TimeoutOption = Annotated[
-    Text, typer.Option("--timeout", metavar="MS", help="A later answer is late. [default: 1000]")
-]
 TimelineOption = Annotated[
     Text,
     typer.Option("--timeline", metavar="N", help="Messages to draw: a number, all or none. [default: 25]"),
@@ -75,65 +41,75 @@ def add_to(app: typer.Typer) -> None:
     app.command("compare")(compare)
 
 
+def with_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command, in the place of its argument `wishes`, the options of these names of `Wishes`."""
+    known = {each.name: each.metadata for each in fields(Wishes)}
+    options = [
+        Parameter(
+            name,
+            Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[Text, typer.Option(f"--{name}", **known[name])],
+        )
+        for name in names
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        project, _wishes, *others = signature(command).parameters.values()
+
+        def call(**given: Any) -> None:
+            command(wishes=Wishes(**{name: given.pop(name) for name in names}), **given)
+
+        parameters = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in (project, *options, *others)]
+        call.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # where typer reads it
+        call.__annotations__ = {each.name: each.annotation for each in parameters}
+        call.__name__, call.__doc__ = command.__name__, command.__doc__
+        return call
+
+    return decorate
+
+
+ALL = tuple(each.name for each in fields(Wishes))
+OF_TCP = tuple(name for name in ALL if name != "timeout")  # TCP answers in its own time
+
+
+@with_options(*ALL)
 def lossy_udp(
-    project: ProjectOption,
-    count: CountOption = None, size: SizeOption = None, rate: RateOption = None,
-    loss: LossOption = None, delay: DelayOption = None, jitter: JitterOption = None,
-    reorder: ReorderOption = None, duplicate: DuplicateOption = None, corrupt: CorruptOption = None,
-    seed: SeedOption = None, direction: DirectionOption = None, engine: EngineOption = None,
-    netem: NetemOption = None, program: ProgramOption = None, timeout: TimeoutOption = None,
-    timeline: TimelineOption = None, json: JsonOption = None,
-) -> None:  # fmt: skip
+    project: ProjectOption, wishes: Wishes, timeline: TimelineOption = None, json: JsonOption = None
+) -> None:
     """Send numbered datagrams through an impaired network, and show what became of each.
 
     Exit code 0: measured, whatever was lost. 4: what became of a message could not be measured.
     """
-    wishes = Wishes(count, size, rate, loss, delay, jitter, reorder, duplicate, corrupt, seed, direction,
-                    engine, netem, program, timeout)  # fmt: skip
-    asked, shown = experiment(Protocol.UDP, wishes), how_many(timeline)
-    run(
-        [asked],
-        project,
-        json,
-        lambda results, terminal: experiment_report.as_text(results[0], terminal, shown),
-    )
+    one_protocol(Protocol.UDP, project, wishes, timeline, json)
 
 
+@with_options(*OF_TCP)
 def lossy_tcp(
-    project: ProjectOption,
-    count: CountOption = None, size: SizeOption = None, rate: RateOption = None,
-    loss: LossOption = None, delay: DelayOption = None, jitter: JitterOption = None,
-    reorder: ReorderOption = None, duplicate: DuplicateOption = None, corrupt: CorruptOption = None,
-    seed: SeedOption = None, direction: DirectionOption = None, engine: EngineOption = None,
-    netem: NetemOption = None, program: ProgramOption = None, timeline: TimelineOption = None,
-    json: JsonOption = None,
-) -> None:  # fmt: skip
+    project: ProjectOption, wishes: Wishes, timeline: TimelineOption = None, json: JsonOption = None
+) -> None:
     """Send the same messages as lines over one TCP connection: whole, in order, and at what cost.
 
     Exit code 0: measured, also when TCP gave up. 4: what became of a message could not be measured.
     """
-    wishes = Wishes(count, size, rate, loss, delay, jitter, reorder, duplicate, corrupt, seed, direction,
-                    engine, netem, program)  # fmt: skip
-    asked, shown = experiment(Protocol.TCP, wishes), how_many(timeline)
-    run(
-        [asked],
-        project,
-        json,
-        lambda results, terminal: experiment_report.as_text(results[0], terminal, shown),
-    )
+    one_protocol(Protocol.TCP, project, wishes, timeline, json)
 
 
-def compare(
-    project: ProjectOption,
-    count: CountOption = None, size: SizeOption = None, rate: RateOption = None,
-    loss: LossOption = None, delay: DelayOption = None, jitter: JitterOption = None,
-    reorder: ReorderOption = None, duplicate: DuplicateOption = None, corrupt: CorruptOption = None,
-    seed: SeedOption = None, direction: DirectionOption = None, engine: EngineOption = None,
-    netem: NetemOption = None, program: ProgramOption = None, json: JsonOption = None,
-) -> None:  # fmt: skip
+def one_protocol(
+    protocol: Protocol, project: str, wishes: Wishes, timeline: str | None, json: Path | None
+) -> None:
+    """Run an experiment over one protocol, and show it."""
+    asked, messages = experiment(protocol, wishes), how_many(timeline)
+
+    def shown(results: Sequence[Result], terminal: Terminal) -> str:
+        return experiment_report.as_text(results[0], terminal, messages)
+
+    run([asked], project, json, shown)
+
+
+@with_options(*OF_TCP)
+def compare(project: ProjectOption, wishes: Wishes, json: JsonOption = None) -> None:
     """Send the same messages through the same network, by UDP and by TCP, and show both side by side."""
-    wishes = Wishes(count, size, rate, loss, delay, jitter, reorder, duplicate, corrupt, seed, direction,
-                    engine, netem, program)  # fmt: skip
     udp = experiment(Protocol.UDP, wishes)
     again = replace(wishes, seed=None if udp.seed is None else str(udp.seed))
     tcp = experiment(Protocol.TCP, again, both_protocols=True)
@@ -175,16 +151,19 @@ def run(
     with (
         terminated_like_interrupted(),
         turns.turn(project, turns.doing()),
-        closing(Lab(project, Servers.CONCURRENT)) as lab,
+        closing(hosts.backend(project)) as carrier,
+        ExitStack() as todo,
     ):
-        with waiting("starting the server host, and the sidecar that impairs its network ..."):
-            lab.start_impaired(asked[0].engine)
+        with waiting("starting the hosts, and the sidecar that impairs the server's network ..."):
+            carrier.start()
+            carrier.start_sidecar(asked[0].engine)
+            lab = todo.enter_context(operated(carrier, clients=1))
         for one in asked:
             progress = Progress(sys.stderr, sys.stderr.isatty(), one.stream.protocol)
             doing = f"sending {one.stream.count:,} messages over {one.stream.protocol.upper()} ..."
             try:
                 with waiting(doing):
-                    results.append(result.result(one, experiments.run(lab, one, progress.show)))
+                    results.append(experiments.measured(lab, one, progress.show))
             finally:
                 progress.done()
     typer.echo(shown(results, terminal), color=True)

@@ -4,18 +4,21 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from socketlab import checkout, hints
+from socketlab import checkout, hints, hosts
 from socketlab.analyse import fates
 from socketlab.cli.shared_options import ProjectOption
 from socketlab.describe.scenario import Conversation, Protocol, Servers
 from socketlab.errors import EngineError
 from socketlab.hosts import turns
-from socketlab.hosts.docker.compose_project import Lab, projects
+from socketlab.hosts.docker.compose_project import ComposeProject, projects
+from socketlab.hosts.lab import JSON, KILLED, run_client
+from socketlab.hosts.log_times import in_order
 from socketlab.observe import trace
 from socketlab.run.reaper import reap
 from socketlab.show import files, report
@@ -57,19 +60,24 @@ def up(
     ] = Servers.LECTURE,
 ) -> None:
     """Start the lab, show a conversation with the story of its socket calls, and leave the server running."""
-    with turns.turn(project, turns.doing(), shared=True), closing(Lab(project, server)) as lab:
-        seen = set(lab.log("server"))
+    with turns.turn(project, turns.doing(), shared=True), closing(hosts.backend(project, server)) as lab:
+        before = set(lab.log("server"))
         with timed("Starting the server host"):
             lab.start()
-        with timed("Starting a client host, which finds the server by its name"):
-            code = lab.converse()
+        with (
+            timed("Starting a client host, which finds the server by its name"),
+            closing(lab.operate("client")) as host,
+        ):
+            variables = {"SERVER_PROGRAM": server}
+            code, conversation = run_client(
+                host, ["conversation"], environment=variables, codes=range(KILLED), merged=True
+            )
         if project == checkout.project():
             checkout.remember_server("" if server is Servers.LECTURE else server)
         typer.echo()
-        for line in lab.log("server", "client"):
-            if line not in seen:
-                _time, host, text = line
-                typer.echo(f"{host:<8} | {text}")
+        journal = [line for line in lab.log("server") if line not in before]
+        for line in sorted([*journal, *in_order("client-1", conversation)], key=attrgetter("time")):
+            typer.echo(f"{line.host:<8} | {line.text}")
         typer.echo()
         if code:
             raise EngineError(f"the client ended with exit code {code}: see its last lines above")
@@ -80,7 +88,7 @@ def up(
 
 def down(project: ProjectOption) -> None:
     """Stop the lab: remove its hosts and their network."""
-    with closing(Lab(project)) as lab, waiting(REMOVING):
+    with closing(hosts.backend(project)) as lab, waiting(REMOVING):
         lab.stop()
     if project == checkout.project():
         checkout.remember_server("")
@@ -96,12 +104,12 @@ def client(
     server: ServerOption = None,
 ) -> None:
     """Type at a client's prompt, on a host of its own; what you type comes back in upper case."""
-    with turns.turn(project, turns.doing(), shared=True), closing(Lab(project, server)) as lab:
+    with turns.turn(project, turns.doing(), shared=True), closing(hosts.backend(project, server)) as lab:
         with waiting(STARTING):
             lab.start()
-        command, environment = lab.client_command(protocol, arguments or []), lab.environment()
+        command = lab.terminal(protocol, arguments or [])
     # From here on the terminal belongs to the client: it has this process, its signals and its exit code.
-    os.execvpe(command[0], command, environment)  # noqa: S606 - a literal command, and no shell between
+    os.execvpe(command.words[0], list(command.words), command.environment)  # noqa: S606 - a literal command, and no shell between
 
 
 def talk(
@@ -120,12 +128,14 @@ def talk(
     """
     files.expect_writable(json)
     conversation = Conversation(protocol, tuple(lines), timeout_s=timeout)
-    with turns.turn(project, turns.doing(), shared=True), closing(Lab(project, server)) as lab:
+    with turns.turn(project, turns.doing(), shared=True), closing(hosts.backend(project, server)) as lab:
         with waiting(STARTING):
             lab.start()
-        with waiting("talking ..."):
-            said = lab.talk(conversation)
-        events = trace.parse(said)
+        arguments = [protocol, f"--timeout={timeout:g}"]
+        typed = "".join(f"{line}\n" for line in lines)
+        with waiting("talking ..."), closing(lab.operate("client")) as host:
+            _code, journal = run_client(host, arguments, typed, JSON)
+        events = trace.parse(journal)
     exchanges = fates.exchanges(conversation, events)
     typer.echo(report.as_text(exchanges))
     files.write(json, report.as_json(conversation, exchanges))
@@ -134,16 +144,16 @@ def talk(
 
 def logs(project: ProjectOption) -> None:
     """Show what all hosts of the lab have logged, in order of time."""
-    with closing(Lab(project)) as lab:
-        for _time, host, text in lab.log("server", "client", "netem"):
-            typer.echo(f"{host:<8} | {text}")
+    with closing(hosts.backend(project)) as lab:
+        for line in lab.log("server", "client", "netem"):
+            typer.echo(f"{line.host:<8} | {line.text}")
 
 
 def netem_image() -> None:
     """Build the sidecar's image as socketlab/netem, for projects of your own. It stays: clean keeps it."""
-    with closing(Lab()) as lab:
-        lab.build(COMPOSE_PROFILES="impaired")
-        lab.name_image("netem", NETEM_IMAGE)
+    with closing(ComposeProject()) as lab:
+        lab.images.build(COMPOSE_PROFILES="impaired")
+        lab.images.name("netem", NETEM_IMAGE)
     page = 'docs/netem.md, "Your own services",'
     about = f"`docker run --rm {NETEM_IMAGE} --help`" if checkout.INSTALLED else page
     typer.echo(f"{NETEM_IMAGE} is there: {about} says how to use it.")
@@ -154,13 +164,13 @@ def clean() -> None:
     for thing in reap():
         typer.echo(f"removed the {thing}, which a killed run has left")
     for project in projects():
-        with closing(Lab(project)) as lab:
+        with closing(hosts.backend(project)) as lab:
             with waiting(REMOVING):
                 lab.stop()
             typer.echo(f"removed the lab {project}")
     checkout.remember_server("")
-    with closing(Lab()) as lab, waiting("removing the images ..."):
-        removed, kept = lab.remove_images()
+    with closing(ComposeProject()) as lab, waiting("removing the images ..."):
+        removed, kept = lab.images.remove()
     for name in removed:
         typer.echo(f"removed the image {name}")
     for name in kept:

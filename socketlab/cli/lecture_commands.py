@@ -11,15 +11,15 @@ from typing import Annotated, Any
 
 import typer
 
-from socketlab import extras
+from socketlab import extras, hosts
 from socketlab.claims import registry
 from socketlab.claims.notebook import Finding, Outcome
 from socketlab.cli.shared_options import EngineOption, project_option, terminated_like_interrupted
 from socketlab.describe.claims import CLAIMS, Claim
-from socketlab.describe.scenario import Engine
+from socketlab.describe.scenario import Engine, Servers
 from socketlab.describe.wishes import one_of, seed_number
 from socketlab.hosts import turns
-from socketlab.hosts.stage import Stage, on_docker
+from socketlab.hosts.lab import Lab, temporary
 from socketlab.show import claims as shown
 from socketlab.show import files
 from socketlab.show.progress import waiting
@@ -64,8 +64,8 @@ def lecture(
     """
     files.expect_writable(json)
     chosen = registry.chosen(only or [])
-    with made(project, engine, seed) as stage:
-        run = show(stage, chosen, this_terminal())
+    with made(project, engine, seed) as lab:
+        run = show(lab, chosen, this_terminal())
     files.write(json, shown.as_json(run.document))
     raise typer.Exit(run.exit_code)
 
@@ -87,7 +87,7 @@ class Run:
 
 
 @contextmanager
-def made(project: str, engine: str | None, seed: str) -> Iterator[Stage]:
+def made(project: str, engine: str | None, seed: str) -> Iterator[Lab]:
     """Make the hosts, as somebody has typed it; they are gone in the end, whatever happens."""
     extras.expect("lecture", "scapy")
     wanted = one_of("engine", engine or "auto", Engine, [*Engine])
@@ -98,22 +98,23 @@ def made(project: str, engine: str | None, seed: str) -> Iterator[Stage]:
         ExitStack() as todo,
     ):
         with waiting("making the hosts ..."):
-            stage = todo.enter_context(on_docker(project, wanted, number))
+            carrier = hosts.backend(project, Servers.IDLE)
+            lab = todo.enter_context(temporary(carrier, wanted, number))
         try:
-            yield stage
+            yield lab
         finally:
             with waiting("removing the hosts ..."):
                 todo.close()
 
 
-def show(stage: Stage, chosen: Sequence[Claim], terminal: Terminal) -> Run:
+def show(lab: Lab, chosen: Sequence[Claim], terminal: Terminal) -> Run:
     """Show claims, tell of each as soon as it is known, and of all in the end."""
     begun, at = time.monotonic(), datetime.now(UTC)
     findings: list[Finding] = []
     section = ""
     for number, claim in enumerate(chosen, start=1):
         with waiting(f"{claim.id}  {number} of {len(chosen)} ..."):
-            (finding,) = registry.show(stage, [claim])
+            (finding,) = registry.show(lab, [claim])
         if claim.section != section:
             section = claim.section
             typer.echo(f"\n{terminal.paint(section, Colour.STRONG)}\n", color=True)
@@ -125,6 +126,6 @@ def show(stage: Stage, chosen: Sequence[Claim], terminal: Terminal) -> Run:
         "at": at.isoformat(timespec="seconds"),
         "socketlab": version("socketlab"),
         "took_s": round(took_s, 1),
-        "seed": stage.seed,
+        "seed": lab.seed,
     }
-    return Run(findings, shown.document(findings, made, stage.machine, stage.network))
+    return Run(findings, shown.document(findings, made, lab.machine, lab.network))

@@ -3,6 +3,7 @@
 import re
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,8 @@ from socketlab.cli.shared_options import EngineOption
 from socketlab.describe.scenario import Engine
 from socketlab.describe.sweep import Sweep
 from socketlab.errors import LabError
-from socketlab.hosts.stage import Stage
+from socketlab.hosts.lab import Lab
+from socketlab.run import experiments
 from socketlab.run import rounds as sweeping
 from socketlab.show import claims as shown
 from socketlab.show import files
@@ -87,10 +89,10 @@ def report(
 
 def _made(project: str, engine: str | None, seed: str) -> tuple[dict[str, Any], int]:
     """Make a run: the claims, then the sweep. Return its document and what the command ends with."""
-    with lecture_commands.made(project, engine, seed) as stage:
-        run = lecture_commands.show(stage, registry.chosen([]), this_terminal())
+    with lecture_commands.made(project, engine, seed) as lab:
+        run = lecture_commands.show(lab, registry.chosen([]), this_terminal())
         begun = time.monotonic()
-        figures = _swept(stage, Engine(engine or "auto"))
+        figures = _swept(lab, Engine(engine or "auto"))
         took_s = round(run.document["made"]["took_s"] + time.monotonic() - begun, 1)
     broken = [why for point in figures.points for side in (point.udp, point.tcp) for why in side.broken]
     if broken:
@@ -99,11 +101,11 @@ def _made(project: str, engine: str | None, seed: str) -> tuple[dict[str, Any], 
     return run.document | more, run.exit_code or (lecture_commands.UNMEASURED if broken else 0)
 
 
-def _swept(stage: Stage, engine: Engine) -> Swept:
-    sweep = replace(Sweep(), seed=stage.seed)
+def _swept(lab: Lab, engine: Engine) -> Swept:
+    sweep = replace(Sweep(), seed=lab.seed)
     doing = "experiments of UDP and TCP against loss ..."
     with waiting(doing):
-        return swept(sweep, sweeping.run(stage.experiment, sweep, counting(doing), engine))
+        return swept(sweep, sweeping.run(partial(experiments.measured, lab), sweep, counting(doing), engine))
 
 
 def _folder(page: Path) -> Path:

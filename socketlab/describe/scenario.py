@@ -8,6 +8,9 @@ from netem_impairment import Directions, Impairment, Spec
 
 from socketlab.errors import ScenarioError
 
+# Where an experiment's server is, beside the lecture's, which have port 12000.
+EXPERIMENT_PORT = 12_001
+
 
 class Protocol(StrEnum):
     """The two services that the Internet's transport layer offers."""

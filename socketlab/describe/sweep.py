@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from netem_impairment import Directions, Impairment, Traffic, parse, spread
 
-from socketlab.describe.scenario import Engine, Experiment, Protocol, Stream
-from socketlab.describe.wishes import PORT
+from socketlab.describe.scenario import EXPERIMENT_PORT, Engine, Experiment, Protocol, Stream
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,9 @@ class Sweep:
         seed = spread(self.seed, f"round {number}")
         spec = parse(f"delay {self.delay_ms}ms{loss} limit {4 * self.messages} seed {seed}")
         stream = Stream(protocol, self.messages, self.message_bytes, self.rate)
-        return Experiment(stream, Impairment(spec, Directions.INGRESS, Traffic(protocol.value, PORT)), engine)
+        return Experiment(
+            stream, Impairment(spec, Directions.INGRESS, Traffic(protocol.value, EXPERIMENT_PORT)), engine
+        )
 
     def order(self) -> Iterator[tuple[int, float, Protocol]]:
         """Yield (round, loss, protocol), a whole round after the other.

@@ -5,16 +5,23 @@ Nothing is touched here, so that a wrong word costs nothing.
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from netem_impairment import Directions, Impairment, Spec, SpecError, Traffic, parse, seeded
 
 from socketlab import hints
-from socketlab.describe.scenario import Engine, Experiment, Program, Protocol, Stream, queue_needed
+from socketlab.describe.scenario import (
+    EXPERIMENT_PORT,
+    Engine,
+    Experiment,
+    Program,
+    Protocol,
+    Stream,
+    queue_needed,
+)
 from socketlab.errors import ScenarioError
 
-PORT = 12_000
 SMALLEST, LARGEST_DATAGRAM, LONGEST_LINE = 8, 1_472, 65_535  # bytes
 MOST = 50_000
 FASTEST = 20_000
@@ -28,31 +35,30 @@ LECTURE_COUNT = 20  # one loss costs the lecture's client a time-out
 T = TypeVar("T")
 
 
+def wish(metavar: str, meaning: str) -> Any:  # as dataclasses.field returns
+    """Return a field of `Wishes`, with what a command's help says of it."""
+    return field(default=None, metadata={"metavar": metavar, "help": meaning})
+
+
 @dataclass(frozen=True)
 class Wishes:
-    """What was typed, word for word; None: nothing.
+    """What was typed, word for word; None: nothing. The commands have an option for each."""
 
-    Attributes:
-        loss, reorder, duplicate, corrupt: percent.
-        delay, jitter: milliseconds.
-        netem: all of it at once, in tc-netem(8)'s language.
-    """
-
-    count: str | None = None
-    size: str | None = None
-    rate: str | None = None
-    loss: str | None = None
-    delay: str | None = None
-    jitter: str | None = None
-    reorder: str | None = None
-    duplicate: str | None = None
-    corrupt: str | None = None
-    seed: str | None = None
-    direction: str | None = None
-    engine: str | None = None
-    netem: str | None = None
-    program: str | None = None
-    timeout: str | None = None
+    count: str | None = wish("N", "Messages. [default: 100]")
+    size: str | None = wish("BYTES", "Of each message. [default: 64]")
+    rate: str | None = wish("N", "Messages a second. [default: 100]")
+    loss: str | None = wish("%", f"Lost. [default: {DEFAULTS['loss']}]")
+    delay: str | None = wish("MS", f"One way. [default: {DEFAULTS['delay']}]")
+    jitter: str | None = wish("MS", "Delay up to so much more, or less.")
+    reorder: str | None = wish("%", f"Sent ahead. [default: {DEFAULTS['reorder']}]")
+    duplicate: str | None = wish("%", "Doubled.")
+    corrupt: str | None = wish("%", "One bit turned over.")
+    seed: str | None = wish("N", "Repeats a run; left out: by chance, and shown.")
+    direction: str | None = wish("D", "both, ingress (to the server) or egress. [default: both]")
+    engine: str | None = wish("E", "auto, kernel or userspace. [default: auto]")
+    netem: str | None = wish("SPEC", "All of the impairment, in tc-netem(8)'s language.")
+    program: str | None = wish("P", "stream, or lecture: its own client, stop and wait. [default: stream]")
+    timeout: str | None = wish("MS", "A later answer is late. [default: 1000]")
 
 
 FRIENDLY = ("loss", "delay", "jitter", "reorder", "duplicate", "corrupt")
@@ -194,5 +200,5 @@ def experiment(protocol: Protocol, wishes: Wishes, *, both_protocols: bool = Fal
         # The queue of netem holds 1000 packets unless it is told otherwise; what finds it full is lost, too,
         # and nobody has asked for that.
         spec = replace(spec, limit=max(spec.limit, queue_needed(spec, stream)))
-    traffic = Traffic(protocol.value, PORT)
+    traffic = Traffic(protocol.value, EXPERIMENT_PORT)
     return Experiment(stream, Impairment(spec, directions, traffic), engine, seed)

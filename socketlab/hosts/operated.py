@@ -1,4 +1,4 @@
-"""Run: hosts that are operated from here, by `services/lab/remote.py` on them.
+"""Hosts that are operated from here, by `services/lab/remote.py` on them.
 
 A `RemoteSocket` has the calls of a socket; what they raise there is raised here: `ConnectionRefusedError` and
 all. What breaks between here and there is an `EngineError`, which is no answer of any socket.
@@ -12,27 +12,31 @@ import subprocess
 import tempfile
 import threading
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLate
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cached_property, partial
 from itertools import count
 from socket import AF_INET, SOCK_DGRAM, SOCK_STREAM
 from typing import Any, cast
 
 from socketlab import hints
-from socketlab.errors import EngineError
+from socketlab.errors import EngineError, HostEndedError
 from socketlab.observe import sockets
 
 PATIENCE_S = 10.0  # for a call that blocks; a test of a claim waits for none longer
 HANGS_S = 60.0  # for what comes on however busy a machine, or something hangs; a claim is unmeasured then
 LOST_S = PATIENCE_S * 3  # without an answer of the host itself
 LONGEST_ANSWER = 64 << 20  # bytes; a journal of a long experiment is a few million
+AT_A_TIME = 1 << 20  # bytes of a program's output
 LAST_WORDS_S = 1.0  # from a host that says no more until it has ended
 
 # Linux's numbers, of the hosts: this program may run on another system. <asm-generic/socket.h>
 SOL_SOCKET, SO_REUSEADDR = 1, 2
+
+PORT = 12_000
+SERVER_NAME = "server"
 
 Address = tuple[str, int]
 
@@ -170,6 +174,38 @@ class Program:
         """Send it a signal."""
         self._do("signal", number)
 
+    def finish(
+        self, on_error_line: Callable[[bytes], object] = lambda _line: None, within_s: float = HANGS_S
+    ) -> tuple[int, str]:
+        """Wait for its end; return its exit code and its output.
+
+        The output is fetched piece by piece, so it may be larger than the host has room for.
+
+        Args:
+            on_error_line: is called with each line of standard error, as it comes.
+            within_s: how long it may write nothing.
+
+        Raises:
+            EngineError: the program writes nothing for so long and goes on, or its host has ended.
+        """
+        output, errors = bytearray(), b""
+        while True:
+            future = self.host.begin("program", self.pid, "taken", AT_A_TIME)
+            pieces = self.host.finished(future, within_s)
+            piece = _decoded(pieces["output"])
+            *lines, errors = (errors + _decoded(pieces["errors"])).split(b"\n")
+            for line in lines:
+                on_error_line(line)
+            if not piece and not pieces["errors"]["bytes"]:
+                break
+            output += piece
+        if errors:
+            on_error_line(errors)
+        code = self.wait()
+        if code is None:
+            raise EngineError(f"{self.name} has closed its output, and goes on")
+        return code, output.decode(errors="replace")
+
     def wait(self, within_s: float = PATIENCE_S) -> int | None:
         """Return its exit code; negative: the signal that ended it; None: it still runs."""
         return cast("int | None", self._within(within_s, "wait", within_s))
@@ -200,7 +236,8 @@ class Program:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()
+        with suppress(HostEndedError):  # its programs have ended with it
+            self.kill()
 
 
 class Host:
@@ -233,9 +270,6 @@ class Host:
         self._reader.start()
         try:
             self.pid = int(self.function("os", "getpid"))
-            self.address = str(
-                self.function("socket", "gethostbyname", self.function("socket", "gethostname"))
-            )
         except BaseException:
             self.close()
             raise
@@ -251,7 +285,7 @@ class Host:
         )
         with self._lock:
             if self._over:
-                raise EngineError(self._over)
+                raise HostEndedError(self._over)
             self._waiting[number] = future
             try:
                 assert self._process.stdin is not None  # noqa: S101 - for the type checker: it is a pipe
@@ -264,13 +298,13 @@ class Host:
                 return future
         # It has ended; what it had written before may say why, and is read meanwhile.
         self._reader.join(2 * LAST_WORDS_S)
-        raise EngineError(self._over or self._gone()) from broken
+        raise HostEndedError(self._over or self._gone()) from broken
 
     def finished(self, future: "Future[Any]", within_s: float = LOST_S) -> Any:
         """Return what came of a request.
 
         Raises:
-            EngineError: the host is gone, or does not answer.
+            EngineError: the host does not answer; HostEndedError: it is gone.
             OSError: what the call raised there.
         """
         try:
@@ -310,7 +344,7 @@ class Host:
             self._over = over
             left, self._waiting = self._waiting, {}
         for future in left.values():
-            future.set_exception(EngineError(over))
+            future.set_exception(HostEndedError(over))
 
     def _gone(self) -> str:
         """Return what is to be said of a host that has ended, with its own last words."""
@@ -327,6 +361,19 @@ class Host:
         return tuple(map(self._with_sockets, value)) if isinstance(value, list) else value
 
     # --- what there is on a host
+
+    @cached_property
+    def address(self) -> str:
+        """Its IPv4 address in the lab's network: the one from which it sends to the server."""
+        with self.udp() as idle:
+            idle.connect((SERVER_NAME, PORT))  # asks for the name, and sends nothing to the server
+            return idle.getsockname()[0]
+
+    @cached_property
+    def interface(self) -> str:
+        """The name of its interface in the lab's network."""
+        routes = (line.split() for line in self.read("/proc/net/route").splitlines()[1:])
+        return next(name for name, *_route in routes if name != "lo")
 
     def udp(self, port: int | None = None, address: str = "") -> RemoteSocket:
         """Return a new UDP socket; bound, where a port is named."""

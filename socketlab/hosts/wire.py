@@ -1,4 +1,4 @@
-"""Run: a capture at a host, live: recorders on a capture host that shares its network.
+"""A capture at a host, live: recorders on a capture host that shares its network.
 
 When the packets up to now are wanted, each recorder sends a mark through its interface. When it has captured
 that, all packets before it are in its file. So nothing is waited for but events.
@@ -6,6 +6,7 @@ that, all packets before it are in its file. So nothing is waited for but events
 
 import secrets
 import signal
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
@@ -13,7 +14,7 @@ from socketlab.errors import EngineError, TraceError
 from socketlab.hosts.operated import Host, Program
 from socketlab.observe.packets import Packet, Reader
 
-INTERFACES = ("eth0", "lo")
+LOOPBACK = "lo"
 # Where it is seen what a host's programs send and receive, though the network there is impaired.
 INSIDE = "inside"
 PIECE = 1 << 20  # bytes
@@ -109,7 +110,7 @@ class Wire:
 
     def __enter__(self) -> "Wire":
         try:
-            for interface in INTERFACES:
+            for interface in (self.tap.interface, LOOPBACK):
                 self._record(interface, interface, NANOSECONDS, self._room)
             if self._inside:
                 self._begin_inside()
@@ -139,18 +140,23 @@ class Wire:
     def near_packets(self) -> list[Packet]:
         """Return the packets up to now as this host's programs and system sent and received them.
 
-        With `inside` they are seen behind the impairment, else at eth0. So of two ends, matched by
-        `socketlab.analyse.journeys`, all that lies between is the network.
-
         Raises:
             TraceError: as with `packets`.
         """
-        place = INSIDE if self._inside else INTERFACES[0]
-        return [packet for packet in self.packets() if packet.interface == place]
+        return self.near(self.packets())
+
+    def near(self, packets: Iterable[Packet]) -> list[Packet]:
+        """Return those of this capture's packets that were seen nearest to the host's programs.
+
+        With `inside` that is behind the impairment, else at the network's interface. So of two ends, matched
+        by `socketlab.analyse.journeys`, all that lies between is the network.
+        """
+        place = INSIDE if self._inside else self.tap.interface
+        return [packet for packet in packets if packet.interface == place]
 
     def _record(self, name: str, interface: str, *options: str) -> None:
         file = f"{FOLDER}/{name}-{secrets.token_hex(4)}"
-        program = self.tap.start("capture", "record", file, interface, *options)
+        program = self.tap.start("python3", "capture.py", "record", file, interface, *options)
         self._todo.callback(self._remove, file)
         self._todo.callback(program.wait)
         self._todo.callback(program.signal, int(signal.SIGTERM))

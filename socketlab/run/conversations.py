@@ -1,4 +1,4 @@
-"""Run: conversations of the lecture's own clients with the server, and every packet of them."""
+"""Conversations of the lecture's own clients with the server, and every packet of them."""
 
 import time
 from collections.abc import Sequence
@@ -6,11 +6,12 @@ from contextlib import ExitStack
 
 from socketlab.describe.scenario import Protocol, ServerProgram
 from socketlab.errors import TraceError
-from socketlab.hosts.stage import JSON, Stage
+from socketlab.hosts.lab import JSON, Lab, run_client
 from socketlab.observe import evidence, trace
 from socketlab.observe.recording import Recording
 from socketlab.observe.sockets import Row
 from socketlab.observe.trace import Event
+from socketlab.run.experiments import journal_of
 
 LINES = ("hello, server", "naïve straße")
 # Of the lecture's client over UDP: longer than any answer that still comes here.
@@ -23,11 +24,11 @@ FIN_ALONE = 1  # of the numbers that wait to be acknowledged, a FIN takes one
 POLL_S = 0.05
 
 
-def record(stage: Stage, protocols: Sequence[Protocol], impairment: str | None) -> Recording:
+def record(lab: Lab, protocols: Sequence[Protocol], impairment: str | None) -> Recording:
     """Have the lecture's clients hold a conversation over each protocol, and record it.
 
     Args:
-        stage: the hosts.
+        lab: the hosts.
         protocols: in this order.
         impairment: of the network between them, in tc-netem(8)'s language: then both ends are recorded.
             None: the network is as it is, and the client's end tells all.
@@ -38,27 +39,30 @@ def record(stage: Stage, protocols: Sequence[Protocol], impairment: str | None) 
     """
     with ExitStack() as todo:
         if impairment is not None:
-            todo.enter_context(stage.impaired(impairment))
-        at_client = todo.enter_context(stage.capture(stage.client))
+            todo.enter_context(lab.impaired(impairment))
+        at_client = todo.enter_context(lab.capture(lab.client))
         at_server = None
         if impairment is not None:
-            at_server = todo.enter_context(stage.capture(stage.server, inside=True))
-        server = todo.enter_context(stage.serve(ServerProgram.CONCURRENT, environment=JSON))
+            at_server = todo.enter_context(lab.capture(lab.server, inside=True))
+        server = todo.enter_context(lab.serve(ServerProgram.CONCURRENT, environment=JSON))
         said: list[Event] = []
         closing: list[Row] = []
         for protocol in protocols:
             arguments = [protocol] + [f"--timeout={PATIENCE_S:g}"] * (protocol is Protocol.UDP)
             typed = "".join(f"{line}\n" for line in LINES)
-            said += trace.parse(stage.client_journal(arguments, typed, lambda *_: None))
-            closing = wait_until_quiet(stage, impaired=impairment is not None)
-        answered = trace.parse(stage.journal(server))
+            _code, journal = run_client(lab.client, arguments, typed, JSON)
+            said += trace.parse(journal)
+            closing = wait_until_quiet(lab, impaired=impairment is not None)
+        # Before the server ends, and says so to connections that are still closing.
+        at_both = at_client.packets(), at_server.packets() if at_server else []
+        answered = trace.parse(journal_of(server))
         return Recording(
-            client=at_client.packets(),
-            server=at_server.packets() if at_server else [],
-            client_near=at_client.near_packets(),
-            server_near=at_server.near_packets() if at_server else [],
-            addresses=(stage.client.address, stage.server.address),
-            journals={stage.client.address: said, stage.server.address: answered},
+            client=at_both[0],
+            server=at_both[1],
+            client_near=at_client.near(at_both[0]),
+            server_near=at_server.near(at_both[1]) if at_server else [],
+            addresses=(lab.client.address, lab.server.address),
+            journals={lab.client.address: said, lab.server.address: answered},
             closing=closing,
         )
 
@@ -82,7 +86,7 @@ def only_closing(ends: Sequence[Row]) -> bool:
     return all(row.state in CLOSING and row.unsent <= FIN_ALONE for row in ends)
 
 
-def wait_until_quiet(stage: Stage, *, impaired: bool) -> list[Row]:
+def wait_until_quiet(lab: Lab, *, impaired: bool) -> list[Row]:
     """Wait until the systems have ended all connections, and nothing is on its way any more.
 
     Returns:
@@ -94,10 +98,10 @@ def wait_until_quiet(stage: Stage, *, impaired: bool) -> list[Row]:
     """
     begun = time.monotonic()
     while True:
-        open_still = still_open(stage.client.sockets("tcp"), stage.server.sockets("tcp"))
+        open_still = still_open(lab.client.sockets("tcp"), lab.server.sockets("tcp"))
         waiting = 0
         if impaired:
-            said = evidence.sidecar(stage.sidecar_now(verify=False))
+            said = evidence.sidecar(lab.sidecar_now(verify=False))
             if overload := evidence.overload(said):
                 raise TraceError("; ".join(overload))
             waiting = sum(one.queued for one in said.counters.values())

@@ -1,79 +1,89 @@
-"""Run, continued: one experiment, from set-up to evidence. What goes wrong on the way is part of it.
+"""One experiment, from set-up to evidence. What goes wrong on the way is part of it.
 
-The impairment is set for the run, and the clean network restored after it, whatever happens in between.
+A server of the experiment's own answers, beside whatever runs on the server host. The impairment is set for
+the run, and the clean network restored after it, whatever happens in between.
 """
 
+import json
 import signal
 import time
-import typing
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 
 from netem_impairment import Direction
 
 from socketlab import hints
-from socketlab.describe.scenario import Conversation, Experiment, Program, Protocol
+from socketlab.analyse.result import Result, result
+from socketlab.describe.scenario import (
+    EXPERIMENT_PORT,
+    Conversation,
+    Experiment,
+    Program,
+    Protocol,
+    ServerProgram,
+)
 from socketlab.errors import EngineError, TraceError
+from socketlab.hosts.interrupts import undisturbed
+from socketlab.hosts.lab import JSON, Lab, run_client
+from socketlab.hosts.operated import SERVER_NAME
+from socketlab.hosts.operated import Program as RunningProgram
 from socketlab.observe import evidence, trace
 from socketlab.observe.evidence import Evidence, Sidecar
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SLACK_S = 0.3  # beyond the longest round trip of the impairment: what the hosts take themselves
-LONGEST_S = 120.0  # a client: longer than any that an experiment can ask for
+ENDS_WITHIN_S = 10.0  # a server that was asked to end
 
-# Told how far a run is: seconds, messages sent, answered, of how many.
-Told = Callable[[float, int, int, int], None]
+# Is called with how far a run is: seconds, messages sent, answered, of how many.
+OnProgress = Callable[[float, int, int, int], object]
 
 
-class Hosts(typing.Protocol):
-    """What an experiment asks of its hosts. See `Lab`, which is one, and `Stage`, which is another."""
+def unheeded(_elapsed_s: float, _sent: int, _answered: int, _of: int) -> None:
+    """Show nothing of a run's progress."""
 
-    def impair(self, spec: str, directions: str, traffic: str) -> str: ...
-    def sidecar_now(self) -> str: ...
-    def restore_network(self) -> None: ...
-    def client_journal(
-        self, arguments: Sequence[str], typed: str, told: Callable[[int, int, int], None]
-    ) -> list[str]: ...
-    def mark_log(self, service: str) -> float: ...
-    def log_since(self, service: str, mark: float) -> list[str]: ...
+
+def measured(lab: Lab, experiment: Experiment, on_progress: OnProgress = unheeded) -> Result:
+    """Run an experiment, and return what became of each message."""
+    return result(experiment, run(lab, experiment, on_progress))
 
 
 def run(
-    lab: Hosts,
+    lab: Lab,
     experiment: Experiment,
-    told: Told,
+    on_progress: OnProgress = unheeded,
     watching: AbstractContextManager[None] | None = None,
 ) -> Evidence:
-    """Run an experiment on hosts that have been started for it, and return what was seen.
+    """Run an experiment, and return what was observed.
 
     Args:
-        lab: the hosts.
+        lab: its hosts, with a sidecar.
         experiment: what is to happen.
-        told: how far it is.
+        on_progress: is called with how far it is.
         watching: is entered when the network is impaired, and left when all is measured.
 
     Raises:
-        EngineError: the impairment could not be set, or the client could not be started: nothing was
-            measured.
+        EngineError: the impairment could not be set, or a program could not be started: nothing was measured.
     """
-    try:
-        before = impair(lab, experiment)
-        with watching or nullcontext():
-            seen = measure(lab, experiment, before, told)
-    except BaseException:
-        with undisturbed(), suppress(EngineError):  # what went wrong first is what is to be told
-            lab.restore_network()
-        raise
-    try:
-        with undisturbed():
-            lab.restore_network()
-    except EngineError as error:
-        seen = replace(seen, broken=(*seen.broken, f"the network was not restored: {error}"))
-    return seen
+    with lab.serve(ServerProgram.CONCURRENT, f"--port={EXPERIMENT_PORT}", environment=JSON) as server:
+        try:
+            before = impair(lab, experiment)
+            with watching or nullcontext():
+                observed = measure(lab, experiment, server, before, on_progress)
+        except BaseException:
+            with undisturbed(), suppress(EngineError):  # the first error is the one to report
+                lab.restore_network()
+            raise
+        try:
+            with undisturbed():
+                lab.restore_network()
+        except EngineError as error:
+            broken = (*observed.broken, f"the network was not restored: {error}")
+            observed = replace(observed, broken=broken)
+    return observed
 
 
-def impair(lab: Hosts, experiment: Experiment) -> Sidecar:
+def impair(lab: Lab, experiment: Experiment) -> Sidecar:
     """Set the impairment, and return what the sidecar says then.
 
     Raises:
@@ -88,18 +98,20 @@ def impair(lab: Hosts, experiment: Experiment) -> Sidecar:
     return before
 
 
-def measure(lab: Hosts, experiment: Experiment, before: Sidecar, told: Told) -> Evidence:
-    """Let the client send, and gather what everybody says of it."""
-    mark = lab.mark_log("server")
-    broken = []
+def measure(
+    lab: Lab, experiment: Experiment, server: RunningProgram, before: Sidecar, on_progress: OnProgress
+) -> Evidence:
+    """Let the client send, and gather what the hosts recorded."""
     begun = time.monotonic()
-    client = server = after = None
+    broken = []
+    client = answered = after = None
+
+    def progress(line: bytes) -> None:
+        if (counts := progress_in(line)) is not None:
+            on_progress(time.monotonic() - begun, *counts)
+
     try:
-        lines = lab.client_journal(
-            client_arguments(experiment),
-            typed(experiment),
-            lambda sent, answered, of: told(time.monotonic() - begun, sent, answered, of),
-        )
+        _code, lines = run_client(lab.client, client_arguments(experiment), typed(experiment), JSON, progress)
         client = trace.parse(lines)
     except TraceError as error:
         broken.append(f"the client: {error}")
@@ -108,13 +120,36 @@ def measure(lab: Hosts, experiment: Experiment, before: Sidecar, told: Told) -> 
     except (EngineError, TraceError) as error:
         broken.append(f"the sidecar: {error}")
     try:
-        server = trace.parse(lab.log_since("server", mark))
+        answered = trace.parse(journal_of(server))
     except (EngineError, TraceError) as error:
         broken.append(f"the server: {error}")
-    return Evidence(client, server, before, after, tuple(broken))
+    return Evidence(client, answered, before, after, tuple(broken))
 
 
-def settled(lab: Hosts, experiment: Experiment) -> Sidecar:
+def progress_in(line: bytes) -> tuple[int, int, int] | None:
+    """Return how many messages a client has sent, got answers to, and of how many; None: it says no such."""
+    try:
+        counts = json.loads(line)
+        return int(counts["sent"]), int(counts["answered"]), int(counts["of"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def journal_of(server: RunningProgram) -> list[str]:
+    """End a server, and return its journal, which is complete then.
+
+    Raises:
+        EngineError: it does not end, or its host is gone.
+        TraceError: it has ended before.
+    """
+    server.signal(signal.SIGTERM)
+    code, journal = server.finish(within_s=ENDS_WITHIN_S)
+    if code != 0:
+        raise TraceError(f"it was ended from outside (exit code {code})")
+    return journal.splitlines()
+
+
+def settled(lab: Lab, experiment: Experiment) -> Sidecar:
     """Return what the sidecar says when nothing is on its way any more, or after as long as that can take."""
     give_up = time.monotonic() + experiment.longest_round_trip_s + SLACK_S
     while True:
@@ -123,27 +158,19 @@ def settled(lab: Hosts, experiment: Experiment) -> Sidecar:
             return seen
 
 
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Let Ctrl-C wait for the end of the body: an impatient second one must not leave the network broken."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def client_arguments(experiment: Experiment) -> list[str]:
     """Return the command of the client container."""
     stream = experiment.stream
     wait_s = experiment.longest_round_trip_s + SLACK_S
+    server = [SERVER_NAME, str(EXPERIMENT_PORT)]
     if stream.program is Program.LECTURE:
         # Longer than any answer can take, or one that is only late would be called lost.
         timeout_s = max(stream.timeout_s, wait_s) if stream.protocol is Protocol.UDP else 60
-        return [stream.protocol, f"--timeout={timeout_s:g}"]
+        return [stream.protocol, *server, f"--timeout={timeout_s:g}"]
     return [
         "stream",
         stream.protocol,
+        *server,
         f"--count={stream.count}",
         f"--size={stream.size}",
         f"--rate={stream.rate}",

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from socketlab.errors import LabError
-from socketlab.hosts.docker.compose_project import remove_tests
+from socketlab.hosts.docker.leftovers import remove_tests
 from socketlab.run import leases
 
 NAMESPACES = Path("/run/netns")

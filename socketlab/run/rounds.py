@@ -18,7 +18,7 @@ def run(
     """Run a sweep.
 
     Args:
-        experiment: runs one, as `Stage.experiment` does.
+        experiment: runs one, as `Lab.experiment` does.
         sweep: what is to be measured.
         told: is called before each with how many are done, and of how many.
         engine: what impairs.

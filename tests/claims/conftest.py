@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from socketlab.claims import registry
-from socketlab.hosts.stage import Stage, on_docker
+from socketlab.describe.scenario import Servers
+from socketlab.hosts.docker.compose_project import ComposeProject
+from socketlab.hosts.lab import Lab, temporary
 from socketlab.run import leases
 
 # Sections: what they show is patience, of TCP or of a client.
@@ -13,36 +15,36 @@ SLOW = {"congestion", "repair", "reliability"}
 
 
 @pytest.fixture(scope="session")
-def stage() -> Iterator[Stage]:
+def lab() -> Iterator[Lab]:
     """A server, two clients, and the network between them, of a project of their own."""
-    with on_docker(leases.take()) as made:
+    with temporary(ComposeProject(leases.take(), Servers.IDLE)) as made:
         yield made
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_behind(stage: Stage) -> Iterator[None]:
+def nothing_is_left_behind(lab: Lab) -> Iterator[None]:
     """What the kernels list before a test and after it is the same."""
-    before = left(stage)
+    before = left(lab)
     yield
-    assert left(stage) == before
+    assert left(lab) == before
 
 
-def left(stage: Stage) -> dict[str, object]:
+def left(lab: Lab) -> dict[str, object]:
     """Return what could be left: sockets that a process has, programs of ours, rules of the network."""
     found: dict[str, object] = {}
-    for host in stage.hosts:
+    for host in lab.hosts:
         # A connection that is over stays in the list for a minute, but nobody has it any more: inode 0.
         rows = [(row.protocol, row.local, row.peer, row.state) for row in host.sockets() if row.inode]
         found[f"sockets of {host.name}"] = sorted(rows)
         found[f"descriptors of {host.name}"] = len(host.descriptors(host.pid))
         found[f"programs of {host.name}"] = host.read(f"/proc/{host.pid}/task/{host.pid}/children")
-    if stage.sidecar is not None:
+    if lab.sidecar is not None:
         # Not its comments with the time, nor the lines of chains with their counters. Tables are in the order
         # in which they were first used.
-        tables = stage.in_network("iptables-save").split("*")
+        tables = lab.in_network("iptables-save").split("*")
         rules = [[line for line in table.splitlines() if line.startswith("-A")] for table in tables]
         found["rules of the server's network"] = sorted(filter(None, rules))
-        stage.sidecar.reset()
+        lab.sidecar.reset()
     return found
 
 

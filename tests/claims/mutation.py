@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from netem_impairment import Direction, Directions, Impairment, Spec, parse
 
-from socketlab.hosts.stage import Stage
+from socketlab.hosts.lab import Lab
 
 PROGRAMS = Path(__file__).parent / "mutations" / "programs"
 
@@ -26,8 +26,8 @@ class Mutation:
         name: what is broken, in a few words.
         turns_red: the ids of the claims that are refuted in it; all others of its section stay shown.
         programs: files in mutations/programs that run in the place of the lab's own, by these' names.
-        network: a context that breaks the network of a stage, and mends it again.
-        hosts: returns a stage with other hosts, or the same ones otherwise.
+        network: a context that breaks the network of a lab, and mends it again.
+        hosts: returns a lab with other hosts, or the same ones otherwise.
         spared: claims of the section that are not tried in it, for they take long or need what is broken,
             each with the reason.
     """
@@ -35,44 +35,44 @@ class Mutation:
     name: str
     turns_red: frozenset[str]
     programs: Mapping[str, str] = field(default_factory=dict)
-    network: Callable[[Stage], AbstractContextManager[None]] = lambda _stage: nullcontext()
-    hosts: Callable[[Stage], Stage] = lambda stage: stage
+    network: Callable[[Lab], AbstractContextManager[None]] = lambda _stage: nullcontext()
+    hosts: Callable[[Lab], Lab] = lambda lab: lab
     spared: Mapping[str, str] = field(default_factory=dict)
 
     @contextmanager
-    def applied(self, stage: Stage) -> Iterator[Stage]:
-        """Yield the stage as it is in this world."""
+    def applied(self, lab: Lab) -> Iterator[Lab]:
+        """Yield the lab as it is in this world."""
         programs = {
             name: ("python3", "-c", (PROGRAMS / file).read_text(encoding="utf-8"))
             for name, file in self.programs.items()
         }
-        with self.network(stage):
-            yield self.hosts(replace(stage, programs=programs))
+        with self.network(lab):
+            yield self.hosts(replace(lab, programs=programs))
 
 
 @contextmanager
-def rules(stage: Stage, *commands: str) -> Iterator[None]:
+def rules(lab: Lab, *commands: str) -> Iterator[None]:
     """Have firewall rules in the server's network ("iptables -t nat -A ..."); removed at the end."""
     done: list[str] = []
     try:
         for command in commands:
-            stage.in_network(*command.split())
+            lab.in_network(*command.split())
             done.append(command)
         yield
     finally:
         for command in reversed(done):
-            stage.in_network(*command.replace(" -A ", " -D ").replace(" -I ", " -D ").split())
+            lab.in_network(*command.replace(" -A ", " -D ").replace(" -I ", " -D ").split())
 
 
-def called_by_address(stage: Stage) -> Stage:
-    """Return a stage whose server is called by its address, for it has no name."""
-    nameless = copy(stage.server)
+def called_by_address(lab: Lab) -> Lab:
+    """Return a lab whose server is called by its address, for it has no name."""
+    nameless = copy(lab.server)
     nameless.name = nameless.address
-    return replace(stage, server=nameless)
+    return replace(lab, server=nameless)
 
 
-class LosingNothing(Stage):
-    """A stage whose sidecar says that it does what it was asked for, and loses, reorders, doubles nothing."""
+class LosingNothing(Lab):
+    """A lab whose sidecar says that it does what it was asked for, and loses, reorders, doubles nothing."""
 
     _asked: Mapping[Direction, Spec] = MappingProxyType({})
 
@@ -92,13 +92,13 @@ class LosingNothing(Stage):
         return json.dumps(said)
 
 
-class LettingPass(Stage):
-    """A stage whose sidecar says that it impairs, while datagrams go past it; its own probes do not."""
+class LettingPass(Lab):
+    """A lab whose sidecar says that it impairs, while datagrams go past it; its own probes do not."""
 
     # In front of the rules that send packets to the sidecar.
     PAST = (
-        "PREROUTING -i eth0 -p udp --dport 12000 -j ACCEPT",
-        "OUTPUT -o eth0 -p udp --sport 12000 -j ACCEPT",
+        "PREROUTING -i eth0 -p udp --dport 12001 -j ACCEPT",
+        "OUTPUT -o eth0 -p udp --sport 12001 -j ACCEPT",
     )
 
     def ask_sidecar(self, command: str, **words: str) -> str:
@@ -115,6 +115,6 @@ class LettingPass(Stage):
             self.in_network("iptables", "-t", "raw", how, *rule.split())
 
 
-def on(kind: type[Stage]) -> Callable[[Stage], Stage]:
-    """Return what makes a stage one of another kind, with the same hosts."""
-    return lambda stage: kind(**{each.name: getattr(stage, each.name) for each in fields(stage)})
+def on(kind: type[Lab]) -> Callable[[Lab], Lab]:
+    """Return what makes a lab one of another kind, with the same hosts."""
+    return lambda lab: kind(**{each.name: getattr(lab, each.name) for each in fields(lab)})

@@ -5,12 +5,12 @@ import pytest
 from socketlab.claims import registry
 from socketlab.claims.notebook import Outcome
 from socketlab.describe.claims import BY_ID
-from socketlab.hosts.stage import Stage
+from socketlab.hosts.lab import Lab
 from tests.claims.told import told
 
 
 @pytest.mark.parametrize("claim", registry.showings())
-def test_claim(stage: Stage, claim: str) -> None:
-    (finding,) = registry.show(stage, [BY_ID[claim]])
+def test_claim(lab: Lab, claim: str) -> None:
+    (finding,) = registry.show(lab, [BY_ID[claim]])
     assert finding.outcome is Outcome.SHOWN, told(finding)
     assert bool(finding.answer) == bool(finding.claim.question), told(finding)

@@ -8,7 +8,7 @@ from socketlab.analyse.result import UdpResult
 from socketlab.claims import registry
 from socketlab.claims.notebook import Outcome
 from socketlab.describe.claims import BY_ID
-from socketlab.hosts.stage import Stage
+from socketlab.hosts.lab import Lab
 from tests.claims.told import told
 
 
@@ -18,8 +18,8 @@ def lost_by(spec: str, packets: list[int]) -> list[int]:
     return [number for number in packets if not model.enqueue(0, 100, number)]
 
 
-def test_lost_datagrams_are_those_that_the_seed_says(stage: Stage) -> None:
-    (finding,) = registry.show(stage, [BY_ID["U7"]])
+def test_lost_datagrams_are_those_that_the_seed_says(lab: Lab) -> None:
+    (finding,) = registry.show(lab, [BY_ID["U7"]])
     assert finding.outcome is Outcome.SHOWN, told(finding)
     result = finding.figures["udp"]
     assert isinstance(result, UdpResult)

@@ -7,7 +7,7 @@ import pytest
 from socketlab.claims import registry
 from socketlab.claims.notebook import Outcome
 from socketlab.describe.claims import BY_ID
-from socketlab.hosts.stage import Stage
+from socketlab.hosts.lab import Lab
 from tests.claims.mutation import Mutation
 from tests.claims.told import told
 
@@ -22,14 +22,14 @@ MUTATIONS: list[tuple[str, Mutation]] = [
     ("section", "mutation"),
     [pytest.param(section, mutation, id=mutation.name) for section, mutation in MUTATIONS],
 )
-def test_mutation_turns_exactly_its_claims_red(stage: Stage, section: str, mutation: Mutation) -> None:
+def test_mutation_turns_exactly_its_claims_red(lab: Lab, section: str, mutation: Mutation) -> None:
     tried = [
         BY_ID[claim]
         for claim in registry.showings()
         if claim in mutation.turns_red
         or (registry.module_of(claim) == section and claim not in mutation.spared)
     ]
-    with mutation.applied(stage) as broken:
+    with mutation.applied(lab) as broken:
         findings = list(registry.show(broken, tried))
     for finding in findings:
         expected = Outcome.REFUTED if finding.claim.id in mutation.turns_red else Outcome.SHOWN

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from socketlab.checkout import ROOT
-from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.docker.compose_project import ComposeProject
 
 # As pytest finds them: pyproject.toml.
 sys.path[:0] = [str(ROOT / "services" / "client")]
@@ -46,7 +46,7 @@ def main() -> int:
     faults = [each for each in matrix.FAULTS if any(w in each.name or w in each.group for w in words)]
     if not faults:
         parser.error(f"expected a word of {', '.join(each.name for each in matrix.FAULTS)}")
-    with closing(Lab()) as lab:
+    with closing(ComposeProject()) as lab:
         machine = lab.machine() | {"python": platform.python_version(), "root": os.geteuid() == 0}
         machine["load_average"] = round(os.getloadavg()[2])
     before = []

@@ -1,4 +1,4 @@
-"""Faults of the commands: Ctrl-C and SIGTERM at every stage, two at once, what an earlier version left."""
+"""Faults of the commands: Ctrl-C and SIGTERM at every lab, two at once, what an earlier version left."""
 
 import json
 import signal
@@ -37,21 +37,21 @@ def at_end(scene: Scene, running: Running) -> bool:
     return True
 
 
-Stage = Callable[[Scene, Running], bool]
+Lab = Callable[[Scene, Running], bool]
 
 
-def interrupted(stage: Stage, number: signal.Signals, scene: Scene) -> Seen:
-    """Interrupt an experiment at a stage."""
-    return scene.recover(interrupt(stage, number, scene))
+def interrupted(lab: Lab, number: signal.Signals, scene: Scene) -> Seen:
+    """Interrupt an experiment at a lab."""
+    return scene.recover(interrupt(lab, number, scene))
 
 
 def interrupt(
-    stage: Stage, number: signal.Signals, scene: Scene, prepare: Callable[[], None] = lambda: None
+    lab: Lab, number: signal.Signals, scene: Scene, prepare: Callable[[], None] = lambda: None
 ) -> Seen:
-    """Interrupt an experiment at a stage, and return what was seen of it.
+    """Interrupt an experiment at a lab, and return what was seen of it.
 
     Args:
-        stage: tells whether it is at this stage.
+        lab: tells whether it is at this lab.
         number: of the signal.
         scene: the lab.
         prepare: is called when the lab is ready, before the experiment begins.
@@ -61,9 +61,9 @@ def interrupt(
         prepare()
         running = scene.start(count=2 * RATE)
         try:
-            eventually(f"the stage {stage.__name__}", partial(stage, scene, running), 60)
+            eventually(f"the lab {lab.__name__}", partial(lab, scene, running), 60)
             if running.process.poll() is not None:
-                continue  # the stage was over before it was seen
+                continue  # the lab was over before it was seen
             running.interrupt(number)
             pressed = time.monotonic()
             seen = running.end()
@@ -71,10 +71,10 @@ def interrupt(
             running.kill()
         break
     else:
-        raise CannotBeTried(f"the stage {stage.__name__} was over before it was seen, {ATTEMPTS} times")
+        raise CannotBeTried(f"the lab {lab.__name__} was over before it was seen, {ATTEMPTS} times")
     seen.figures["ended after, in s"] = round(time.monotonic() - pressed, 1)
     # At the very end it may have been over when the signal came.
-    expect_code(seen, (CODES[number], 0) if stage is at_end else (CODES[number],))
+    expect_code(seen, (CODES[number], 0) if lab is at_end else (CODES[number],))
     if left := running.children():
         raise Broken(f"expected no process to be left, there is {left[0]}", seen)
     return seen
@@ -178,7 +178,7 @@ def stale(scene: Scene) -> Seen:
     """Make the lab as an earlier version has: its network has a way out, its server is of another image."""
     scene.ready()
     scene.stop()
-    scene.lab.build()
+    scene.lab.images.build()
     earlier = scene.folder / "earlier.yaml"
     described = {
         "services": {
@@ -213,11 +213,11 @@ STAGES = (
 
 FAULTS = (
     *(
-        Fault(f"{name} {stage.__name__.replace('_', ' ')}", "interrupt", f"{name} while {words}",
-              partial(interrupted, stage, number),
-              representative=("udp",) if (number, stage) == (signal.SIGINT, at_run) else ())
+        Fault(f"{name} {lab.__name__.replace('_', ' ')}", "interrupt", f"{name} while {words}",
+              partial(interrupted, lab, number),
+              representative=("udp",) if (number, lab) == (signal.SIGINT, at_run) else ())
         for number, name in ((signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"))
-        for stage, words in STAGES
+        for lab, words in STAGES
     ),
     *(
         Fault(f"{name} at make", "interrupt", f"{name} at make, while messages are sent",

@@ -119,7 +119,7 @@ def own_engine(scene: Scene) -> Iterator[tuple[OwnEngine, str]]:
     folder = scene.folder / "engine"
     folder.mkdir()
     engine = OwnEngine(folder)
-    scene.lab.build(COMPOSE_PROFILES="impaired")
+    scene.lab.images.build(COMPOSE_PROFILES="impaired")
     shown = subprocess.run(
         scene.lab.compose("config", "--format", "json"), capture_output=True, text=True, check=True, cwd=ROOT
     )
@@ -184,7 +184,7 @@ def interrupted_build(number: signal.Signals, scene: Scene, _engine: OwnEngine, 
     seen = interrupt(at_build, number, scene, outdate)
     # What was interrupted is to be done all the same: that is no recovery.
     begun = time.monotonic()
-    scene.lab.build(COMPOSE_PROFILES="impaired")
+    scene.lab.images.build(COMPOSE_PROFILES="impaired")
     seen.figures["the build takes, in s"] = round(time.monotonic() - begun, 1)
     return scene.recover(seen)
 

@@ -30,9 +30,9 @@ from docker.models.containers import Container
 from numbered import message
 
 from socketlab.checkout import ROOT
-from socketlab.describe.scenario import Engine, Servers
+from socketlab.describe.scenario import Engine
 from socketlab.errors import LabError
-from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.docker.compose_project import ComposeProject
 from socketlab.hosts.docker.docker_engine import connect
 from socketlab.run import leases
 from tests.complaints import complaints
@@ -40,24 +40,25 @@ from tests.faults.outcome import Broken, CannotBeTried, Seen, allowed_s
 
 COUNT, RATE, SIZE = 200, 100, 64  # messages, a second, bytes: two seconds of traffic
 AGAIN = 20  # messages of an experiment that shows that the lab is as before
-BEGUN = 20  # messages at the server: the traffic is under way
+BEGUN = 20  # packets on the way to the server: the traffic is under way
 LASTS_S = 0.5  # a fault that heals in the traffic
 PATIENCE_S = 90.0  # of ours with a command: a TCP client gives up after 60 s in which no byte comes
 NOT_RESTORED = "the network was not restored"
 PROGRAM = ("-m", "socketlab")
 LOST = ("lost", "lost going", "lost coming back")
 
-# In a container: the program itself, which its first process (init) has started.
+# In a container: the program that an experiment needs there: its server, its client, or the sidecar.
 THE_PROGRAM = """
 import os, sys
+PROGRAMS = {b"server.py", b"stream.py", b"udp_client.py", b"tcp_client.py", b"netem"}
 def programs():
     for name in os.listdir("/proc"):
         if name.isdecimal():
             try:
-                stat = open(f"/proc/{name}/stat").read()
-            except FileNotFoundError:
+                words = open(f"/proc/{name}/cmdline", "rb").read().split(bytes(1))
+            except (FileNotFoundError, ProcessLookupError):
                 continue
-            if stat.rpartition(")")[2].split()[1] == "1":
+            if words[0] != b"sh" and PROGRAMS & {word.rpartition(b"/")[2] for word in words[:2]}:
                 yield int(name)
 """
 SIGNAL_THE_PROGRAM = f"""{THE_PROGRAM}
@@ -235,7 +236,7 @@ class Scene:
         self.folder = folder
         self.address = address
         self.environment = {"DOCKER_HOST": address} if address else {}
-        self.lab = Lab(leases.take(), Servers.CONCURRENT, address=address)
+        self.lab = ComposeProject(leases.take(), address=address)
         self.engine = connect(address)
         # Undisturbed: making the hosts from nothing, and an experiment on them. None: nobody has tried.
         self.start_s: float | None = None
@@ -341,9 +342,10 @@ class Scene:
             CannotBeTried: one fails without a fault, too.
         """
         if self.usual_s is None or not self.fit:
-            self.lab.build(COMPOSE_PROFILES="impaired")  # is no part of a start
+            self.lab.images.build(COMPOSE_PROFILES="impaired")  # is no part of a start
             begun = time.monotonic()
-            self.lab.start_impaired(Engine.USERSPACE)
+            self.lab.start()
+            self.lab.start_sidecar(Engine.USERSPACE)
             self.start_s = time.monotonic() - begun
             begun = time.monotonic()
             if (usual := self.start(count=AGAIN).end()).exit_code:
@@ -354,24 +356,24 @@ class Scene:
     def traffic(self, *arguments: str, count: int = COUNT) -> Iterator[Running]:
         """Start an experiment; the body begins when its messages arrive at the server."""
         self.ready()
-        mark, server = self.lab.mark_log("server"), self.server
         running = self.start(*arguments, count=count)
         try:
-            self.wait_for_messages(running, server, mark)
+            self.wait_for_messages(running)
             yield running
         finally:
             running.kill()
 
-    def wait_for_messages(self, running: Running, server: Container, mark: float) -> None:
-        """Wait until so many messages of the traffic are in the server's log."""
-        wanted = b'"seq"' if self.protocol == "udp" else b'"event": "recv"'
+    def wait_for_messages(self, running: Running) -> None:
+        """Wait until so many packets of the traffic have come to the sidecar."""
 
         def under_way() -> bool:
             if running.process.poll() is not None:
                 if (ended := running.end()).exit_code == 0:
                     raise CannotBeTried("all messages were answered before their traffic was seen")
                 raise Broken(f"the traffic has not begun: {ended.said}")
-            return server.logs(since=mark, stream=False).count(wanted) > BEGUN
+            code, counters = self.sidecar.exec_run(["netem", "stats", "--json"])
+            to_server = json.loads(cast("bytes", counters))["directions"]["ingress"] if code == 0 else {}
+            return bool(to_server.get("spec")) and to_server["packets"] > BEGUN
 
         eventually("traffic at the server", under_way, max(PATIENCE_S, self.allowed_s()))
 

@@ -11,7 +11,7 @@ from docker.errors import ImageNotFound
 
 from socketlab import checkout
 from socketlab.checkout import ROOT
-from socketlab.hosts.docker.compose_project import ROLES
+from socketlab.hosts.docker.images import ROLES
 from socketlab.run import leases
 
 COPIED = ("services", "socketlab", "setup", "compose.yaml")

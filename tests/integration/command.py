@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from socketlab.checkout import ROOT
-from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.docker.compose_project import ComposeProject
 
 USERSPACE = ("--engine", "userspace")
 
@@ -19,7 +19,7 @@ Data = dict[str, Any]
 class Command:
     """Runs `socketlab` on a lab of its own."""
 
-    def __init__(self, lab: Lab, folder: Path) -> None:
+    def __init__(self, lab: ComposeProject, folder: Path) -> None:
         self.lab = lab
         self._file = folder / "result.json"
 

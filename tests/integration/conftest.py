@@ -13,7 +13,7 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from socketlab import checkout
 from socketlab.checkout import ROOT
-from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.docker.compose_project import ComposeProject
 from socketlab.hosts.docker.docker_engine import connect
 from socketlab.run import leases
 from tests.integration.command import Command
@@ -52,9 +52,9 @@ def docker_cleanup() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def lab(request: pytest.FixtureRequest, docker_compose_project_name: str) -> Lab:
+def lab(request: pytest.FixtureRequest, docker_compose_project_name: str) -> ComposeProject:
     """The running lab, its server answering."""
-    lab = Lab(docker_compose_project_name)
+    lab = ComposeProject(docker_compose_project_name)
 
     def remove() -> None:
         lab.stop()
@@ -62,7 +62,7 @@ def lab(request: pytest.FixtureRequest, docker_compose_project_name: str) -> Lab
 
     # Before set-up: pytest-docker cleans up only what it has set up without an error.
     request.addfinalizer(remove)  # noqa: PT021 - what comes after a yield would not run then
-    lab.build()
+    lab.images.build()
     services: Services = request.getfixturevalue("docker_services")
     assert services is not None
     lab.wait_until_answering()
@@ -73,14 +73,14 @@ def lab(request: pytest.FixtureRequest, docker_compose_project_name: str) -> Lab
 @pytest.fixture(scope="session")
 def netem_image() -> None:
     """The sidecar's image, built."""
-    with closing(Lab(leases.take())) as lab:
-        lab.build(COMPOSE_PROFILES="impaired")
+    with closing(ComposeProject(leases.take())) as lab:
+        lab.images.build(COMPOSE_PROFILES="impaired")
 
 
 @pytest.fixture
-def own_lab() -> Iterator[Lab]:
+def own_lab() -> Iterator[ComposeProject]:
     """A lab for one test that stops, starts or breaks it. Not started yet."""
-    lab = Lab(leases.take())
+    lab = ComposeProject(leases.take())
     try:
         yield lab
     finally:
@@ -93,13 +93,13 @@ def experiments(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Command]:
     """The commands, on a lab for the tests of this file."""
-    lab = Lab(leases.take())
+    lab = ComposeProject(leases.take())
     with closing(lab):
         try:
             yield Command(lab, tmp_path_factory.mktemp("results"))
             if request.session.testsfailed:
-                for _time, host, line in lab.log("netem")[-40:]:
-                    print(f"{host} | {line}")
+                for line in lab.log("netem")[-40:]:
+                    print(f"{line.host} | {line.text}")
         finally:
             lab.stop()
 
@@ -137,7 +137,7 @@ def tshark() -> str:
     return found
 
 
-LAB = pytest.StashKey[Lab]()
+LAB = pytest.StashKey[ComposeProject]()
 
 # Of these files each test has hosts of its own, or what its worker has; of all others the tests share hosts.
 APART = {"test_netem_life"}
@@ -176,7 +176,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     lab = item.session.stash.get(LAB, None)
     if report.failed and lab is not None:
-        log = "\n".join(f"{host} | {line}" for _time, host, line in lab.log("server", "client")[-60:])
+        log = "\n".join(f"{line.host} | {line.text}" for line in lab.log("server", "client")[-60:])
         report.sections.append(("the lab's log", log))
     return report
 

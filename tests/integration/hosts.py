@@ -1,8 +1,10 @@
 """Hosts for programs that are not the lab's own: containers of its image, on any network."""
 
 import io
+import subprocess
 import tarfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 import docker
@@ -10,7 +12,10 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from socketlab import checkout
-from socketlab.hosts.docker.compose_project import TEST_LABEL, Lab
+from socketlab.describe.scenario import Conversation
+from socketlab.hosts.docker.compose_project import ComposeProject
+from socketlab.hosts.docker.leftovers import TEST_LABEL
+from socketlab.hosts.lab import JSON, run_client
 from socketlab.run import leases
 
 IMAGE = checkout.image("client")
@@ -41,7 +46,7 @@ class Hosts:
         self._networks.append(network)
         return str(network.name)
 
-    def network_of(self, lab: Lab) -> str:
+    def network_of(self, lab: ComposeProject) -> str:
         """Return the name of a lab's network."""
         return f"{lab.project}_lab"
 
@@ -97,3 +102,21 @@ def _tar(program: Path) -> bytes:
 
 def _text(container: Container) -> str:
     return container.logs(stream=False).decode()
+
+
+CONVERSATION_WITHIN_S = 120.0
+
+
+def converse(lab: ComposeProject) -> int:
+    """Let a lasting client hold its conversation, as `docker compose up` does; return its exit code."""
+    up = lab.compose("--progress", "quiet", "up", "--detach", "--no-deps", "--force-recreate", "client")
+    subprocess.run(up, env=lab.environment(), check=True)
+    return int(lab.container("client").wait(timeout=CONVERSATION_WITHIN_S)["StatusCode"])
+
+
+def talk(lab: ComposeProject, conversation: Conversation) -> list[str]:
+    """Send the lines of a conversation from a client of its own; return the lines of its journal."""
+    arguments = [conversation.protocol, f"--timeout={conversation.timeout_s:g}"]
+    with closing(lab.operate("client")) as host:
+        typed = "".join(f"{line}\n" for line in conversation.lines)
+        return run_client(host, arguments, typed, JSON)[1]

@@ -13,7 +13,7 @@ from docker.errors import APIError
 from docker.models.containers import Container
 
 from socketlab import checkout
-from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.docker.compose_project import ComposeProject
 from tests.integration.hosts import Hosts
 
 IMAGE = checkout.image("netem")
@@ -51,7 +51,7 @@ def wait_until_working(sidecar: Container) -> None:
 class Sidecar:
     """A lab's sidecar, as Compose starts it, and the network that it shares."""
 
-    def __init__(self, lab: Lab, engine: docker.DockerClient) -> None:
+    def __init__(self, lab: ComposeProject, engine: docker.DockerClient) -> None:
         self.lab = lab
         self._engine = engine
 
@@ -210,7 +210,7 @@ print(len(answers), len(set(answers)))
 """
 
 
-def stream(hosts: Hosts, lab: Lab, tmp_path: Path, count: int) -> Container:
+def stream(hosts: Hosts, lab: ComposeProject, tmp_path: Path, count: int) -> Container:
     """Start a client host that sends numbered datagrams."""
     program = tmp_path / "stream.py"
     program.write_text(STREAM)

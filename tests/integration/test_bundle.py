@@ -9,7 +9,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from socketlab.hosts.docker.compose_project import ROLES
+from socketlab.hosts.docker.images import ROLES
 from tests.integration.checkouts import Checkout
 
 # What stands for an engine that cannot build: no internet, no registry.

@@ -20,36 +20,36 @@ import pytest
 
 from socketlab.analyse.journeys import Outcome, journeys
 from socketlab.checkout import ROOT
-from socketlab.describe.scenario import Conversation, Protocol
+from socketlab.describe.scenario import Conversation, Protocol, Servers
 from socketlab.errors import EngineError, TraceError
-from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.docker.compose_project import ComposeProject
+from socketlab.hosts.lab import PORT, Lab, temporary
 from socketlab.hosts.operated import PATIENCE_S, Host, RemoteSocket, named
-from socketlab.hosts.stage import PORT, Stage, on_docker
 from socketlab.observe.packets import Packet, packets
 from socketlab.run import leases
 from socketlab.run.conversations import wait_until_quiet
 from socketlab.show.pcapng import pcapng
-from tests.integration.hosts import left_of
+from tests.integration.hosts import left_of, talk
 
 AF_PACKET, SOCK_RAW, ETH_P_ALL = 17, 3, 3  # Linux's numbers, of the hosts
 NET_ADMIN, NET_RAW = 1 << 12, 1 << 13  # <linux/capability.h>
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
+def lab() -> Iterator[Lab]:
     """The hosts, for the tests of this file."""
-    with on_docker(leases.take()) as made:
+    with temporary(ComposeProject(leases.take(), Servers.IDLE)) as made:
         yield made
 
 
-def exchange(stage: Stage, *texts: bytes, lossy: bool = False) -> list[tuple[str, int]]:
+def exchange(lab: Lab, *texts: bytes, lossy: bool = False) -> list[tuple[str, int]]:
     """Send datagrams from the client and answer each that comes; return the client's address for each.
 
     Where nothing is lost, all answers have come to the client then.
     """
-    with stage.client.udp() as client_socket, stage.server.udp(port=PORT) as server_socket:
+    with lab.client.udp() as client_socket, lab.server.udp(port=PORT) as server_socket:
         for text in texts:
-            client_socket.sendto(text, (stage.server.name, PORT))
+            client_socket.sendto(text, (lab.server.name, PORT))
         server_socket.settimeout(0.5)
         came: list[tuple[str, int]] = []
         with suppress(TimeoutError):
@@ -62,10 +62,10 @@ def exchange(stage: Stage, *texts: bytes, lossy: bool = False) -> list[tuple[str
         return came
 
 
-def connection(stage: Stage, sent: bytes) -> None:
+def connection(lab: Lab, sent: bytes) -> None:
     """Hold a connection, in which the client sends and the server closes first."""
-    with stage.server.tcp(port=PORT) as welcoming_socket, stage.client.tcp() as client_socket:
-        client_socket.connect((stage.server.address, PORT))
+    with lab.server.tcp(port=PORT) as welcoming_socket, lab.client.tcp() as client_socket:
+        client_socket.connect((lab.server.address, PORT))
         connection_socket, _peer = welcoming_socket.accept()
         sending = client_socket.begin("sendall", sent)
         got = 0
@@ -153,12 +153,12 @@ def fields_of(packet: Packet, note: str) -> dict[str, str]:
     return found
 
 
-def test_tshark_reads_the_same_in_every_packet(stage: Stage, tshark: str, tmp_path: Path) -> None:
-    with stage.capture(stage.client) as wire:
-        exchange(stage, b"hello", b"\x00\xff" * 700)
-        connection(stage, bytes(range(256)) * 16)
-        with stage.client.udp() as refused:
-            refused.connect((stage.server.address, 9))
+def test_tshark_reads_the_same_in_every_packet(lab: Lab, tshark: str, tmp_path: Path) -> None:
+    with lab.capture(lab.client) as wire:
+        exchange(lab, b"hello", b"\x00\xff" * 700)
+        connection(lab, bytes(range(256)) * 16)
+        with lab.client.udp() as refused:
+            refused.connect((lab.server.address, 9))
             refused.send(b"nobody is there")
             with pytest.raises(ConnectionRefusedError):
                 refused.recv(10)
@@ -174,23 +174,23 @@ def test_tshark_reads_the_same_in_every_packet(stage: Stage, tshark: str, tmp_pa
     assert theirs == [fields_of(packet, notes[number]) for number, packet in enumerate(plain)]
 
     # There may be others: of a reply, when its client was faster to go than the reply to come.
-    refused_there = f"{stage.server.address}:9"
+    refused_there = f"{lab.server.address}:9"
     [complaint] = [packet for packet in found if packet.icmp and packet.icmp.destination == refused_there]
     file.write_bytes(pcapng([complaint], {}))
     [read] = read_by_tshark(tshark, file, [])
     assert complaint.icmp is not None
     assert (read["icmp.type"], read["icmp.code"]) == ("3", "3")
-    assert read["ip.src"] == f"{stage.server.address},{stage.client.address}"
+    assert read["ip.src"] == f"{lab.server.address},{lab.client.address}"
     assert read["udp.srcport"] == (complaint.icmp.source or "").rpartition(":")[2]
 
 
 # --- a capture
 
 
-def test_capture_is_complete_up_to_now_and_goes_on(stage: Stage) -> None:
-    with stage.capture(stage.client) as wire:
+def test_capture_is_complete_up_to_now_and_goes_on(lab: Lab) -> None:
+    with lab.capture(lab.client) as wire:
         for number in range(1, 6):
-            [client_address] = exchange(stage, b"hello %d" % number)
+            [client_address] = exchange(lab, b"hello %d" % number)
             found = datagrams(wire.packets())
             assert len(found) == 2 * number
             assert (found[-2].source, found[-2].payload) == (named(client_address), b"hello %d" % number)
@@ -202,14 +202,14 @@ def test_capture_is_complete_up_to_now_and_goes_on(stage: Stage) -> None:
         assert not any(packet.raw[12:14] == b"\x88\xb5" for packet in after)
 
 
-def test_no_program_can_hide_a_frame_as_a_mark(stage: Stage) -> None:
+def test_no_program_can_hide_a_frame_as_a_mark(lab: Lab) -> None:
     def marks(found: list[Packet]) -> list[bytes]:
         return [packet.raw for packet in found if packet.raw[12:14] == b"\x88\xb5"]
 
-    spy: RemoteSocket = tap(stage, stage.client, inside=False).ask("socket", AF_PACKET, SOCK_RAW)
+    spy: RemoteSocket = tap(lab, lab.client, inside=False).ask("socket", AF_PACKET, SOCK_RAW)
     spy.settimeout(PATIENCE_S)
-    with spy, stage.capture(stage.client) as wire, stage.capture(stage.server) as other_end:
-        exchange(stage, b"socketlab capture mark 0123456789abcdef")
+    with spy, lab.capture(lab.client) as wire, lab.capture(lab.server) as other_end:
+        exchange(lab, b"socketlab capture mark 0123456789abcdef")
         spy.call("bind", ("eth0", ETH_P_ALL))
         assert len(datagrams(wire.packets())) == 2
         mark = next(frame for frame in iter(partial(spy.recv, 2048), None) if frame[12:14] == b"\x88\xb5")
@@ -220,44 +220,44 @@ def test_no_program_can_hide_a_frame_as_a_mark(stage: Stage) -> None:
         assert marks(other_end.packets()) == []  # no other host sees a mark
 
 
-def test_nothing_of_before_or_after_is_in_a_capture(stage: Stage) -> None:
-    exchange(stage, b"before")
-    with stage.capture(stage.client) as wire:
-        exchange(stage, b"during")
+def test_nothing_of_before_or_after_is_in_a_capture(lab: Lab) -> None:
+    exchange(lab, b"before")
+    with lab.capture(lab.client) as wire:
+        exchange(lab, b"during")
         found = wire.packets()
-    exchange(stage, b"after")
+    exchange(lab, b"after")
     assert {packet.payload.lower() for packet in datagrams(found)} == {b"during"}
 
 
-def test_stream_of_megabytes_is_captured_whole(stage: Stage) -> None:
+def test_stream_of_megabytes_is_captured_whole(lab: Lab) -> None:
     sent = os.urandom(4_000_000)
-    with stage.capture(stage.server) as wire:
-        connection(stage, sent)
+    with lab.capture(lab.server) as wire:
+        connection(lab, sent)
         found = [packet for packet in wire.near_packets() if packet.protocol == "tcp"]
     first = next(packet for packet in found if packet.flags == {"SYN"})
     got = bytearray(len(sent))
     for packet in found:
-        if packet.destination == f"{stage.server.address}:{PORT}" and packet.payload:
+        if packet.destination == f"{lab.server.address}:{PORT}" and packet.payload:
             at = ((packet.sequence or 0) - (first.sequence or 0) - 1) % (1 << 32)
             got[at : at + len(packet.payload)] = packet.payload
     assert bytes(got) == sent
 
 
-def test_capture_whose_recorder_has_ended_is_no_evidence(stage: Stage) -> None:
-    with stage.capture(stage.client) as wire:
+def test_capture_whose_recorder_has_ended_is_no_evidence(lab: Lab) -> None:
+    with lab.capture(lab.client) as wire:
         wire._recorders[0].program.kill()
         with pytest.raises(TraceError, match="the capture at client eth0 is not complete"):
             wire.packets()
 
 
-def tap(stage: Stage, host: Host, *, inside: bool) -> Host:
-    assert stage.taps is not None
-    return stage.taps(host, inside)
+def tap(lab: Lab, host: Host, *, inside: bool) -> Host:
+    assert lab.taps is not None
+    return lab.taps(host, inside)
 
 
 @pytest.mark.parametrize(("inside", "capabilities"), [(False, NET_RAW), (True, NET_RAW | NET_ADMIN)])
-def test_capture_host_has_the_least_that_works(stage: Stage, inside: bool, capabilities: int) -> None:
-    host = tap(stage, stage.server, inside=inside)
+def test_capture_host_has_the_least_that_works(lab: Lab, inside: bool, capabilities: int) -> None:
+    host = tap(lab, lab.server, inside=inside)
     status = dict(re.findall(r"^(\w+):\t(.*)$", host.read("/proc/self/status"), re.MULTILINE))
     for name in ("CapPrm", "CapEff", "CapBnd"):
         assert int(status[name], 16) == capabilities, name
@@ -272,20 +272,20 @@ def test_capture_host_has_the_least_that_works(stage: Stage, inside: bool, capab
 # --- both ends
 
 
-def test_at_both_ends_a_packet_is_seen_to_leave_and_not_to_arrive(stage: Stage) -> None:
-    addresses = (stage.client.address, stage.server.address)
+def test_at_both_ends_a_packet_is_seen_to_leave_and_not_to_arrive(lab: Lab) -> None:
+    addresses = (lab.client.address, lab.server.address)
     with (
-        stage.impaired("loss 40% delay 5ms seed 3"),
-        stage.capture(stage.client) as at_client,
-        stage.capture(stage.server, inside=True) as at_server,
+        lab.impaired("loss 40% delay 5ms seed 3"),
+        lab.capture(lab.client) as at_client,
+        lab.capture(lab.server, inside=True) as at_server,
     ):
-        came = exchange(stage, *(b"hello %d" % number for number in range(20)), lossy=True)
-        wait_until_quiet(stage, impaired=True)
+        came = exchange(lab, *(b"hello %d" % number for number in range(20)), lossy=True)
+        wait_until_quiet(lab, impaired=True)
         client, server = at_client.near_packets(), at_server.near_packets()
         found = [each for each in journeys(client, server, addresses) if each.packet.protocol == "udp"]
         at_the_interface = datagrams([each for each in at_server.packets() if each.interface == "eth0"])
-    going = [each for each in found if each.sender == stage.client.address]
-    back = [each for each in found if each.sender == stage.server.address]
+    going = [each for each in found if each.sender == lab.client.address]
+    back = [each for each in found if each.sender == lab.server.address]
     assert (len(going), len(back)) == (20, len(came))
     arrived = [each for each in going if each.outcome is Outcome.ARRIVED]
     assert len(arrived) == len(came)  # what the program got, by its own count
@@ -294,23 +294,23 @@ def test_at_both_ends_a_packet_is_seen_to_leave_and_not_to_arrive(stage: Stage) 
     lost_back = sum(each.outcome is Outcome.LOST for each in back)
     assert lost_back > 0
     # At the server's interface it is the other way round: all requests come, and some replies do not leave.
-    requests = [each for each in at_the_interface if each.destination == f"{stage.server.address}:{PORT}"]
+    requests = [each for each in at_the_interface if each.destination == f"{lab.server.address}:{PORT}"]
     assert (len(requests), len(at_the_interface) - len(requests)) == (20, len(back) - lost_back)
 
 
-def test_segments_that_are_lost_are_those_that_the_impairment_has_dropped(stage: Stage) -> None:
-    addresses = {"ingress": stage.client.address, "egress": stage.server.address}
+def test_segments_that_are_lost_are_those_that_the_impairment_has_dropped(lab: Lab) -> None:
+    addresses = {"ingress": lab.client.address, "egress": lab.server.address}
     with (
-        stage.impaired("delay 2ms loss 3% seed 35"),
-        stage.capture(stage.client) as at_client,
-        stage.capture(stage.server, inside=True) as at_server,
+        lab.impaired("delay 2ms loss 3% seed 35"),
+        lab.capture(lab.client) as at_client,
+        lab.capture(lab.server, inside=True) as at_server,
     ):
-        before = json.loads(stage.sidecar_now())["directions"]
-        connection(stage, os.urandom(200_000))
-        assert wait_until_quiet(stage, impaired=True) == []
-        after = json.loads(stage.sidecar_now())["directions"]
+        before = json.loads(lab.sidecar_now())["directions"]
+        connection(lab, os.urandom(200_000))
+        assert wait_until_quiet(lab, impaired=True) == []
+        after = json.loads(lab.sidecar_now())["directions"]
         ends = (at_client.near_packets(), at_server.near_packets())
-    found = [each for each in journeys(*ends, (stage.client.address, stage.server.address))
+    found = [each for each in journeys(*ends, (lab.client.address, lab.server.address))
              if each.packet.protocol == "tcp"]  # fmt: skip
     for way, sender in addresses.items():
         mine = [each for each in found if each.sender == sender]
@@ -324,45 +324,45 @@ def test_segments_that_are_lost_are_those_that_the_impairment_has_dropped(stage:
     assert any(each.again for each in data)
 
 
-def test_rules_inside_are_gone_in_the_end_and_after_a_kill_with_the_next(stage: Stage) -> None:
+def test_rules_inside_are_gone_in_the_end_and_after_a_kill_with_the_next(lab: Lab) -> None:
     def rules() -> str:
-        return stage.in_network("iptables-nft-save")
+        return lab.in_network("iptables-nft-save")
 
-    with stage.capture(stage.server, inside=True):
+    with lab.capture(lab.server, inside=True):
         assert rules().count("NFLOG") == 2
     assert "capture" not in rules()
 
-    killed = tap(stage, stage.server, inside=True).start("python3", "inside.py", "hold")
+    killed = tap(lab, lab.server, inside=True).start("python3", "inside.py", "hold")
     killed.wait_for("ready")
     killed.kill()
     assert rules().count("NFLOG") == 2
-    with stage.impaired("delay 1ms"), stage.capture(stage.server, inside=True) as wire:
-        exchange(stage, b"hello")
+    with lab.impaired("delay 1ms"), lab.capture(lab.server, inside=True) as wire:
+        exchange(lab, b"hello")
         assert len(datagrams(wire.near_packets())) == 2
         assert rules().count("NFLOG") == 2
         assert "netem-egress" in rules()
     assert "capture" not in rules()
 
 
-def test_impairment_that_is_set_after_the_capture_is_noticed(stage: Stage) -> None:
+def test_impairment_that_is_set_after_the_capture_is_noticed(lab: Lab) -> None:
     with (
-        stage.capture(stage.server, inside=True) as wire,
-        stage.impaired("delay 1ms"),
+        lab.capture(lab.server, inside=True) as wire,
+        lab.impaired("delay 1ms"),
         pytest.raises(TraceError, match="begin it afterwards"),
     ):
         wire.packets()
 
 
-def test_stage_without_capture_hosts_says_so(stage: Stage) -> None:
+def test_stage_without_capture_hosts_says_so(lab: Lab) -> None:
     with pytest.raises(EngineError, match="no packets can be captured"):
-        replace(stage, taps=None).capture(stage.client)
+        replace(lab, taps=None).capture(lab.client)
 
 
 # --- by hand
 
 
-def test_by_hand_a_capture_is_a_file_or_lines(own_lab: Lab, tmp_path: Path) -> None:
-    own_lab.build(COMPOSE_PROFILES="capture")
+def test_by_hand_a_capture_is_a_file_or_lines(own_lab: ComposeProject, tmp_path: Path) -> None:
+    own_lab.images.build(COMPOSE_PROFILES="capture")
     own_lab.start()
     run = own_lab.compose("--progress", "quiet", "run", "--rm", "--no-TTY", "--no-deps", "capture")
     file = tmp_path / "my.pcap"
@@ -381,7 +381,7 @@ def test_by_hand_a_capture_is_a_file_or_lines(own_lab: Lab, tmp_path: Path) -> N
             line = show.stderr.readline()
             assert line, f"it has ended: {said!r}"
             said += line
-        own_lab.talk(Conversation(Protocol.UDP, ("hello", "again")))
+        talk(own_lab, Conversation(Protocol.UDP, ("hello", "again")))
         lines, _complaints = show.communicate(timeout=120)
         pcap.sendintr()
         pcap.expect(pexpect.EOF)
@@ -396,8 +396,8 @@ def test_by_hand_a_capture_is_a_file_or_lines(own_lab: Lab, tmp_path: Path) -> N
     ]  # fmt: skip
 
 
-def test_by_hand_no_packets_are_written_to_a_terminal_and_wrong_words_are_refused(stage: Stage) -> None:
-    host = tap(stage, stage.server, inside=False)
+def test_by_hand_no_packets_are_written_to_a_terminal_and_wrong_words_are_refused(lab: Lab) -> None:
+    host = tap(lab, lab.server, inside=False)
     with host.start("capture", "pcap", terminal=True) as at_terminal:
         assert at_terminal.wait() == 2
         assert "this is a terminal" in at_terminal.written()[0]
@@ -406,12 +406,12 @@ def test_by_hand_no_packets_are_written_to_a_terminal_and_wrong_words_are_refuse
         assert "tcpdump: " in wrong.written()[1]
 
 
-def test_by_hand_a_capture_that_is_full_ends(stage: Stage) -> None:
-    host = tap(stage, stage.server, inside=False)
+def test_by_hand_a_capture_that_is_full_ends(lab: Lab) -> None:
+    host = tap(lab, lab.server, inside=False)
     environment = {"CAPTURE_LIMIT_MB": "1"}
     with host.start("capture", "record", "/run/full", "eth0", environment=environment) as full:
         full.wait_for("listening")
-        connection(stage, bytes(2_000_000))
+        connection(lab, bytes(2_000_000))
         assert full.wait() == 1
         assert "full: 1 MB are captured" in full.written()[1]
     assert 900_000 < len(host.read_bytes("/run/full")) <= 1_000_000

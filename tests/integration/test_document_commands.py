@@ -12,11 +12,11 @@ import pytest
 
 from socketlab.checkout import ROOT
 from socketlab.describe.scenario import Engine
-from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.docker.compose_project import ComposeProject
 from socketlab.run import leases
 from socketlab.show.progress import WIPE
 from tests.complaints import complaints
-from tests.integration.hosts import left_of
+from tests.integration.hosts import converse, left_of
 from tests.transcripts import Run, Transcript, by_make, differences, of_layer
 
 TRANSCRIPTS = of_layer("integration")
@@ -27,7 +27,7 @@ CTRL_D = "\x04"
 class Reader:
     """Somebody who types the commands of the documents, in a lab of their own."""
 
-    def __init__(self, lab: Lab, folder: Path) -> None:
+    def __init__(self, lab: ComposeProject, folder: Path) -> None:
         self.lab = lab
         self._folder = folder
         self.captures: dict[str, tuple[str, Path]] = {}  # by command: the name of its hosts, and its file
@@ -85,7 +85,7 @@ def typed_at(line: str, typed: str, environment: Mapping[str, str]) -> tuple[int
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    with closing(Lab(leases.take())) as lab:
+    with closing(ComposeProject(leases.take())) as lab:
         try:
             yield Reader(lab, tmp_path_factory.mktemp("files"))
         finally:
@@ -95,9 +95,11 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
 @pytest.fixture
 def delayed(reader: Reader) -> None:
     """The network of which docs/netem.md shows the counters; the commands below those go on from there."""
-    reader.lab.start_impaired(Engine.USERSPACE)  # as the experiments before it
-    reader.lab.impair("delay 50ms", "both", "all")
-    assert reader.lab.converse() == 0
+    reader.lab.start()
+    reader.lab.start_sidecar(Engine.USERSPACE)  # as the experiments before it
+    words = ["--direction", "both", "--traffic", "all", "delay", "50ms"]
+    assert reader.lab.container("netem").exec_run(["netem", "set", *words])[0] == 0
+    assert converse(reader.lab) == 0
 
 
 @pytest.mark.parametrize(

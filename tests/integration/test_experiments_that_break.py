@@ -6,13 +6,13 @@ from contextlib import closing
 from typing import cast
 
 from socketlab.checkout import ROOT
-from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.docker.compose_project import ComposeProject
 from socketlab.run import leases
 from tests.complaints import complaints
 from tests.integration.command import Command
 
 
-def assert_the_network_is_clean(lab: Lab) -> None:
+def assert_the_network_is_clean(lab: ComposeProject) -> None:
     code, shown = lab.container("netem").exec_run(["netem", "show"])
     assert code == 0
     assert b"nothing" in cast("bytes", shown), shown
@@ -42,7 +42,7 @@ def test_engine_that_is_not_there_is_refused_in_one_line_and_its_sidecar_removed
 
 
 def test_wrong_word_is_refused_before_anything_is_touched() -> None:
-    untouched = Lab(leases.take())
+    untouched = ComposeProject(leases.take())
     with closing(untouched):
         done = subprocess.run(
             [sys.executable, "-m", "socketlab", "lossy-udp", "--loss", "x", "--project", untouched.project],

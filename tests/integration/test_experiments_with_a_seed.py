@@ -42,7 +42,7 @@ def test_network_that_loses_all_is_located_and_tcp_gives_up_in_one_line(experime
     [udp, tcp], text = experiments("compare", "--loss", "100", "--count", "20")
     assert len(numbers(udp, "lost going")) == 20
     assert udp["delays"] == []
-    assert tcp["connection"]["gave_up"] == "cannot connect to server, port 12000: timed out"
+    assert tcp["connection"]["gave_up"] == "cannot connect to server, port 12001: timed out"
     assert {line["fate"] for line in tcp["connection"]["lines"]} == {"unanswered"}
     assert "Traceback" not in text
 

@@ -5,8 +5,9 @@ from typing import cast
 import docker
 from docker.models.containers import Container
 
-from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.docker.compose_project import ComposeProject
 from socketlab.observe import sockets
+from tests.integration.hosts import converse
 
 
 def inside(container: Container, code: str) -> tuple[int, str]:
@@ -22,7 +23,7 @@ def read(container: Container, file: str) -> str:
     return text
 
 
-def test_server_runs_without_privileges(lab: Lab) -> None:
+def test_server_runs_without_privileges(lab: ComposeProject) -> None:
     status = dict(
         line.split(":\t", 1) for line in read(lab.container("server"), "/proc/1/status").splitlines()
     )
@@ -32,13 +33,13 @@ def test_server_runs_without_privileges(lab: Lab) -> None:
         assert int(status[capabilities], 16) == 0
 
 
-def test_server_cannot_write_to_its_file_system(lab: Lab) -> None:
+def test_server_cannot_write_to_its_file_system(lab: ComposeProject) -> None:
     code, said = inside(lab.container("server"), "open('/srv/x', 'w')")
     assert code == 1
     assert "Read-only file system" in said
 
 
-def test_server_has_limits_and_publishes_nothing(lab: Lab) -> None:
+def test_server_has_limits_and_publishes_nothing(lab: ComposeProject) -> None:
     attributes = lab.container("server").attrs
     host = attributes["HostConfig"]
     assert host["Memory"] == 256 << 20
@@ -50,21 +51,21 @@ def test_server_has_limits_and_publishes_nothing(lab: Lab) -> None:
     )
 
 
-def test_network_has_no_way_out(lab: Lab, engine: docker.DockerClient) -> None:
+def test_network_has_no_way_out(lab: ComposeProject, engine: docker.DockerClient) -> None:
     # Newer engines give such a network no default route, older ones (20.10) a rule that drops what leaves it.
     [network] = engine.networks.list(filters={"label": f"com.docker.compose.project={lab.project}"})
     assert network.attrs["Internal"] is True
 
 
-def test_server_has_one_udp_socket_and_one_listening_socket_on_the_lectures_port(lab: Lab) -> None:
-    assert lab.converse() == 0
+def test_server_has_one_udp_socket_and_one_listening_socket_on_the_lectures_port(lab: ComposeProject) -> None:
+    assert converse(lab) == 0
     container = lab.container("server")
     udp, tcp = (sockets.parse(name, read(container, f"/proc/net/{name}")) for name in ("udp", "tcp"))
     assert [row.local for row in udp if row.port == 12_000] == ["0.0.0.0:12000"]
     assert [row.local for row in tcp if row.port == 12_000 and row.state == "LISTEN"] == ["0.0.0.0:12000"]
 
 
-def test_docker_reports_the_server_healthy(lab: Lab) -> None:
+def test_docker_reports_the_server_healthy(lab: ComposeProject) -> None:
     # `docker compose up` waits for this before it starts the client.
     attributes = lab.container("server").attrs
     command, *words = attributes["Config"]["Healthcheck"]["Test"]
@@ -82,7 +83,7 @@ for entry in pathlib.Path("/proc").iterdir():
 """
 
 
-def test_healthcheck_fails_while_a_program_sleeps(lab: Lab) -> None:
+def test_healthcheck_fails_while_a_program_sleeps(lab: ComposeProject) -> None:
     # Its sockets stay open, and TCP connections to it still succeed: that shows nothing.
     container = lab.container("server")
     for program, complaint in (
@@ -101,25 +102,25 @@ def test_healthcheck_fails_while_a_program_sleeps(lab: Lab) -> None:
         lab.wait_until_answering()
 
 
-def test_server_that_dies_ends_the_host_with_an_error(own_lab: Lab) -> None:
+def test_server_that_dies_ends_the_host_with_an_error(own_lab: ComposeProject) -> None:
     own_lab.start()
     container = own_lab.container("server")
     inside(container, SIGNAL_A_SERVER.format(program="tcp_server", signal="SIGKILL"))
     assert container.wait(timeout=20)["StatusCode"] == 137
-    said = [line for _time, _host, line in own_lab.log("server")]
+    said = [line.text for line in own_lab.log("server")]
     assert "start_servers: tcp_server.py has ended with exit code 137, and so the host's servers end" in said
     # The other one was asked to end, and has. The engine reads output and errors in no certain order.
     assert [line.split()[-1] for line in said if "stop" in line.split()] == ["stop"]
 
 
-def test_server_ends_on_sigterm_by_itself(lab: Lab) -> None:
+def test_server_ends_on_sigterm_by_itself(lab: ComposeProject) -> None:
     container = lab.container("server")
     container.stop(timeout=60)
     try:
         container.reload()
         # 137 would be the SIGKILL that follows when the time is over.
         assert container.attrs["State"]["ExitCode"] == 0
-        assert lab.log("server")[-1][2].endswith("stop")
+        assert lab.log("server")[-1].text.endswith("stop")
     finally:
         container.start()
         lab.wait_until_answering()

@@ -18,8 +18,8 @@ import pytest
 
 from socketlab import checkout
 from socketlab.checkout import ROOT
-from socketlab.hosts.docker.compose_project import ROLES
 from socketlab.hosts.docker.image_source import digest, is_ignored
+from socketlab.hosts.docker.images import ROLES
 from socketlab.run import leases
 
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "compose.yaml", "services", "socketlab")

@@ -3,7 +3,7 @@
 import pytest
 
 from socketlab.checkout import ROOT
-from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.docker.compose_project import ComposeProject
 from tests.integration.hosts import Hosts
 
 TEXTBOOK = ROOT / "tests" / "textbook"
@@ -23,13 +23,15 @@ print $s "first\\nsecond\\n"; shutdown($s, 1); print while <$s>;"""
         pytest.param(["perl", "-e", PERL_TCP], "FIRST\nSECOND\n", id="perl-tcp-half-close"),
     ],
 )
-def test_clients_of_others_are_answered(lab: Lab, hosts: Hosts, command: list[str], answer: str) -> None:
+def test_clients_of_others_are_answered(
+    lab: ComposeProject, hosts: Hosts, command: list[str], answer: str
+) -> None:
     assert hosts.run(hosts.network_of(lab), command) == (0, answer)
 
 
 @pytest.mark.parametrize("protocol", ["udp", "tcp"])
 def test_the_textbooks_clients_find_the_server_by_the_names_in_their_code(
-    lab: Lab, hosts: Hosts, protocol: str
+    lab: ComposeProject, hosts: Hosts, protocol: str
 ) -> None:
     # No argument: the name is the one that stands in the program, servername or hostname.
     command = ["sh", "-c", "echo from the book | python3 /program.py"]

@@ -20,8 +20,10 @@ from socketlab.analyse.fates import Fate, exchanges
 from socketlab.checkout import ROOT
 from socketlab.describe.scenario import Conversation, Protocol, Servers
 from socketlab.errors import EngineError
-from socketlab.hosts.docker.compose_project import ROLES, Lab
+from socketlab.hosts.docker.compose_project import ComposeProject
+from socketlab.hosts.docker.images import ROLES
 from socketlab.observe.trace import parse
+from tests.integration.hosts import converse, talk
 
 BOTH = pytest.mark.parametrize("protocol", Protocol)
 
@@ -29,13 +31,13 @@ BOTH = pytest.mark.parametrize("protocol", Protocol)
 CONVERSATION = ["HELLO, SERVER", "EACH LINE IS A MESSAGE", "NAÏVE STRASSE, ΕΛΛΆΔΑ"]
 
 
-def answers(lab: Lab) -> list[str]:
+def answers(lab: ComposeProject) -> list[str]:
     """What the client showed: those lines of its log that are no journal."""
-    lines = [line for _time, _host, line in lab.log("client")]
+    lines = [line.text for line in lab.log("client")]
     return [line for line in lines if not re.match(r"\d\d:\d\d:\d\d\.", line)]
 
 
-def compose(lab: Lab, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+def compose(lab: ComposeProject, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         lab.compose(*arguments),
         env=lab.environment(**variables),
@@ -46,13 +48,13 @@ def compose(lab: Lab, *arguments: str, **variables: str) -> "subprocess.Complete
     )
 
 
-def test_conversation_over_both_protocols_succeeds_and_the_server_stays(lab: Lab) -> None:
-    assert lab.converse() == 0
+def test_conversation_over_both_protocols_succeeds_and_the_server_stays(lab: ComposeProject) -> None:
+    assert converse(lab) == 0
     assert answers(lab) == CONVERSATION * 2
     lab.wait_until_answering()
 
 
-def test_docker_compose_up_alone_shows_the_conversation(own_lab: Lab) -> None:
+def test_docker_compose_up_alone_shows_the_conversation(own_lab: ComposeProject) -> None:
     done = compose(own_lab, "up", "--exit-code-from", "client", HEALTHCHECK_INTERVAL="1s")
     assert done.returncode == 0, done.stderr
     for line in CONVERSATION:
@@ -61,7 +63,9 @@ def test_docker_compose_up_alone_shows_the_conversation(own_lab: Lab) -> None:
 
 
 @pytest.mark.usefixtures("netem_image")
-def test_conversation_over_tcp_is_shown_though_the_network_loses_all_datagrams(own_lab: Lab) -> None:
+def test_conversation_over_tcp_is_shown_though_the_network_loses_all_datagrams(
+    own_lab: ComposeProject,
+) -> None:
     command = ("--profile", "impaired", "up", "--exit-code-from", "client")
     impairment = {"NETEM": "loss 100%", "NETEM_TRAFFIC": "udp"}
     done = compose(own_lab, *command, **impairment, HEALTHCHECK_INTERVAL="1s")
@@ -73,38 +77,37 @@ def test_conversation_over_tcp_is_shown_though_the_network_loses_all_datagrams(o
 
 
 @pytest.mark.usefixtures("netem_image")
-def test_up_fails_where_the_impairment_that_was_asked_for_cannot_be(own_lab: Lab) -> None:
+def test_up_fails_where_the_impairment_that_was_asked_for_cannot_be(own_lab: ComposeProject) -> None:
     command = ("--profile", "impaired", "up", "--detach")
     done = compose(own_lab, *command, NETEM="nonsense 5", HEALTHCHECK_INTERVAL="1s")
     assert done.returncode == 1
     assert f"dependency failed to start: container {own_lab.project}-netem-1" in done.stderr
-    complaints = {line for _time, _host, line in own_lab.log("netem")}
+    complaints = {line.text for line in own_lab.log("netem")}
     assert any("NETEM: 'nonsense': expected one of limit, delay" in line for line in complaints)
     assert compose(own_lab, *command, NETEM="delay 1ms", HEALTHCHECK_INTERVAL="1s").returncode == 0
 
 
 @BOTH
 def test_client_and_server_are_different_hosts_that_see_each_other(
-    lab: Lab, engine: docker.DockerClient, protocol: Protocol
+    lab: ComposeProject, engine: docker.DockerClient, protocol: Protocol
 ) -> None:
     conversation = Conversation(protocol, ("one", "two"))
-    [first, second] = exchanges(conversation, parse(lab.talk(conversation)))
+    [first, second] = exchanges(conversation, parse(talk(lab, conversation)))
     assert [first.answer, second.answer] == ["ONE", "TWO"]
     networks = engine.containers.get(str(lab.container("server").id)).attrs["NetworkSettings"]["Networks"]
     assert first.server == f"{networks[f'{lab.project}_lab']['IPAddress']}:12000"
     client_port = (first.client or "").rpartition(":")[2]
     # The server was told the same address and port that the client has.
-    seen = [line for _time, _host, line in lab.log("server") if f":{client_port} " in line]
+    seen = [line.text for line in lab.log("server") if f":{client_port} " in line.text]
     assert seen
     assert not any(str(first.server) in line.partition(" <- ")[2] for line in seen)
 
 
 @BOTH
-def test_prompt_in_a_container_answers_what_is_typed(lab: Lab, protocol: Protocol) -> None:
-    command = lab.client_command(protocol, [])
-    terminal = pexpect.spawn(
-        command[0], command[1:], env={**lab.environment()}, encoding="utf-8", timeout=120
-    )
+def test_prompt_in_a_container_answers_what_is_typed(lab: ComposeProject, protocol: Protocol) -> None:
+    command = lab.terminal(protocol, [])
+    program, *words = command.words
+    terminal = pexpect.spawn(program, words, env={**command.environment}, encoding="utf-8", timeout=120)
     try:
         terminal.expect("Sentence: ")
         terminal.sendline("hello wörld")
@@ -117,20 +120,19 @@ def test_prompt_in_a_container_answers_what_is_typed(lab: Lab, protocol: Protoco
     assert terminal.exitstatus == 0
 
 
-def test_somebody_at_a_prompt_is_no_hindrance_to_another_conversation(lab: Lab) -> None:
-    command = lab.client_command("udp", [])
-    terminal = pexpect.spawn(
-        command[0], command[1:], env={**lab.environment()}, encoding="utf-8", timeout=120
-    )
+def test_somebody_at_a_prompt_is_no_hindrance_to_another_conversation(lab: ComposeProject) -> None:
+    command = lab.terminal(Protocol.UDP, [])
+    program, *words = command.words
+    terminal = pexpect.spawn(program, words, env={**command.environment}, encoding="utf-8", timeout=120)
     try:
         terminal.expect("Sentence: ")
-        assert lab.converse() == 0
+        assert converse(lab) == 0
         assert sorted(answers(lab)) == sorted(CONVERSATION * 2)
     finally:
         terminal.close()
 
 
-def test_twenty_clients_at_once_are_all_answered(own_lab: Lab) -> None:
+def test_twenty_clients_at_once_are_all_answered(own_lab: ComposeProject) -> None:
     own_lab.start()
     done = compose(own_lab, "up", "--detach", "--no-deps", "--scale", "client=20", "client")
     assert done.returncode == 0, done.stderr
@@ -140,17 +142,17 @@ def test_twenty_clients_at_once_are_all_answered(own_lab: Lab) -> None:
     assert sorted(answers(own_lab)) == sorted(CONVERSATION * 2 * 20)
 
 
-def test_concurrent_server_holds_the_conversation_where_it_is_chosen(own_lab: Lab) -> None:
+def test_concurrent_server_holds_the_conversation_where_it_is_chosen(own_lab: ComposeProject) -> None:
     own_lab.servers = Servers.CONCURRENT
     own_lab.start()
-    assert own_lab.converse() == 0
+    assert converse(own_lab) == 0
     assert answers(own_lab) == CONVERSATION * 2
     # Who asks later, without saying which servers, gets those that run.
-    with closing(Lab(own_lab.project)) as again:
+    with closing(ComposeProject(own_lab.project)) as again:
         assert again.servers is Servers.CONCURRENT
 
 
-def test_the_lectures_tcp_server_lets_a_client_wait_while_another_is_silent(own_lab: Lab) -> None:
+def test_the_lectures_tcp_server_lets_a_client_wait_while_another_is_silent(own_lab: ComposeProject) -> None:
     own_lab.start()
     command = [sys.executable, "-m", "socketlab", "client", "tcp", "--project", own_lab.project]
     with ExitStack() as terminals:
@@ -169,24 +171,24 @@ def test_the_lectures_tcp_server_lets_a_client_wait_while_another_is_silent(own_
         waiting.expect("Sentence: ")
         waiting.sendline("am I waiting?")
         waiting.expect("TCP send")
-        assert not any(f":{port} " in line for _time, _host, line in own_lab.log("server"))
+        assert not any(f":{port} " in line.text for line in own_lab.log("server"))
         # Busy is not dead: the host stays healthy, and its UDP server answers.
         own_lab.wait_until_answering()
         conversation = Conversation(Protocol.UDP, ("hello",))
-        assert [each.answer for each in exchanges(conversation, parse(own_lab.talk(conversation)))] == [
+        assert [each.answer for each in exchanges(conversation, parse(talk(own_lab, conversation)))] == [
             "HELLO"
         ]
         silent.sendeof()
         waiting.expect(r"AM I WAITING\?\r\n")
-    calls = [line.split()[2] for _time, _host, line in own_lab.log("server") if " TCP " in line]
+    calls = [line.text.split()[2] for line in own_lab.log("server") if " TCP " in line.text]
     assert calls[-5:] == ["close", "accept", "recv", "send", "close"]
 
 
-def test_a_server_that_does_not_answer_is_unanswered_not_an_error(lab: Lab) -> None:
+def test_a_server_that_does_not_answer_is_unanswered_not_an_error(lab: ComposeProject) -> None:
     conversation = Conversation(Protocol.UDP, ("lost",), timeout_s=0.3)
     lab.container("server").pause()
     try:
-        [exchange] = exchanges(conversation, parse(lab.talk(conversation)))
+        [exchange] = exchanges(conversation, parse(talk(lab, conversation)))
     finally:
         lab.container("server").unpause()
     assert exchange.fate is Fate.UNANSWERED
@@ -194,14 +196,14 @@ def test_a_server_that_does_not_answer_is_unanswered_not_an_error(lab: Lab) -> N
     assert "within 0.3 s" in (exchange.reason or "")
 
 
-def test_a_client_without_a_server_fails_in_one_line(lab: Lab) -> None:
+def test_a_client_without_a_server_fails_in_one_line(lab: ComposeProject) -> None:
     done = compose(lab, "--progress", "quiet", "run", "--rm", "-T", "--no-deps", "client", "tcp", "nobody")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("tcp_client: cannot find a host named nobody: ")
     assert "Traceback" not in done.stderr
 
 
-def test_an_unknown_client_command_is_refused(lab: Lab) -> None:
+def test_an_unknown_client_command_is_refused(lab: ComposeProject) -> None:
     done = compose(lab, "--progress", "quiet", "run", "--rm", "-T", "--no-deps", "client", "sctp")
     assert done.returncode == 2
     expected = "client: expected udp, tcp, stream, bulk, crowd, remote or conversation, got 'sctp'"
@@ -209,7 +211,7 @@ def test_an_unknown_client_command_is_refused(lab: Lab) -> None:
 
 
 def test_a_lab_that_cannot_start_says_why_and_leaves_nothing(
-    own_lab: Lab, engine: docker.DockerClient
+    own_lab: ComposeProject, engine: docker.DockerClient
 ) -> None:
     os.environ["LOG_FORMAT"] = "xml"
     try:
@@ -222,7 +224,7 @@ def test_a_lab_that_cannot_start_says_why_and_leaves_nothing(
 
 
 def test_what_somebody_else_runs_from_our_images_is_not_the_labs(
-    lab: Lab, engine: docker.DockerClient
+    lab: ComposeProject, engine: docker.DockerClient
 ) -> None:
     # As every container of an image that Compose has built for this lab.
     handed_on = {"com.docker.compose.project": lab.project, "com.docker.compose.service": "server"}
@@ -233,32 +235,32 @@ def test_what_somebody_else_runs_from_our_images_is_not_the_labs(
         other.remove()
 
 
-def test_another_lab_leaves_this_one_as_it_is(lab: Lab, own_lab: Lab) -> None:
+def test_another_lab_leaves_this_one_as_it_is(lab: ComposeProject, own_lab: ComposeProject) -> None:
     before = lab.container("server").id
-    own_lab.build()
+    own_lab.images.build()
     assert compose(lab, "up", "--detach", "--no-deps", "server").returncode == 0
     assert lab.container("server").id == before
 
 
 def test_images_are_built_when_something_has_changed_and_not_again(
-    own_lab: Lab, monkeypatch: pytest.MonkeyPatch
+    own_lab: ComposeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own_lab.build(COMPOSE_PROFILES="*")
-    assert own_lab.outdated(COMPOSE_PROFILES="*") == {}
-    monkeypatch.setattr("socketlab.hosts.docker.compose_project.digest", lambda _build: "of another source")
-    assert sorted(own_lab.outdated(COMPOSE_PROFILES="*")) == sorted(map(checkout.image, ROLES))
+    own_lab.images.build(COMPOSE_PROFILES="*")
+    assert own_lab.images.outdated(COMPOSE_PROFILES="*") == {}
+    monkeypatch.setattr("socketlab.hosts.docker.images.digest", lambda _build: "of another source")
+    assert sorted(own_lab.images.outdated(COMPOSE_PROFILES="*")) == sorted(map(checkout.image, ROLES))
 
 
 def test_images_are_built_anew_on_another_base_and_stand_where_there_is_none(
-    own_lab: Lab, monkeypatch: pytest.MonkeyPatch
+    own_lab: ComposeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own_lab.build(COMPOSE_PROFILES="*")
-    name, image = checkout.chosen_base() or checkout.REGISTRY_BASE, own_lab._image
+    own_lab.images.build(COMPOSE_PROFILES="*")
+    name, image = checkout.chosen_base() or checkout.REGISTRY_BASE, own_lab.images.attributes
     bases: dict[str, Any] = {}
-    monkeypatch.setattr(own_lab, "_image", lambda asked: bases if asked == name else image(asked))
-    assert own_lab.outdated(COMPOSE_PROFILES="*") == {}
+    monkeypatch.setattr(own_lab.images, "attributes", lambda asked: bases if asked == name else image(asked))
+    assert own_lab.images.outdated(COMPOSE_PROFILES="*") == {}
     bases |= {"RootFS": {"Layers": ["sha256:another"]}}
-    assert sorted(own_lab.outdated(COMPOSE_PROFILES="*")) == sorted(map(checkout.image, ROLES))
+    assert sorted(own_lab.images.outdated(COMPOSE_PROFILES="*")) == sorted(map(checkout.image, ROLES))
 
 
 @pytest.mark.parametrize(
@@ -271,16 +273,20 @@ def test_images_are_built_anew_on_another_base_and_stand_where_there_is_none(
     ],
 )
 def test_an_installation_takes_our_base_image_where_it_has_no_other(
-    own_lab: Lab, monkeypatch: pytest.MonkeyPatch, chosen: str, here: set[str], base: dict[str, str]
+    own_lab: ComposeProject,
+    monkeypatch: pytest.MonkeyPatch,
+    chosen: str,
+    here: set[str],
+    base: dict[str, str],
 ) -> None:
     monkeypatch.setattr(checkout, "chosen_base", lambda: chosen)
-    monkeypatch.setattr(own_lab, "_image", lambda name: {"Id": name} if name in here else {})
-    assert own_lab._base_where_none_is_chosen() == {}  # in a checkout that is up to set-up
+    monkeypatch.setattr(own_lab.images, "attributes", lambda name: {"Id": name} if name in here else {})
+    assert own_lab.images.base_where_none_is_chosen() == {}  # in a checkout that is up to set-up
     monkeypatch.setattr(checkout, "INSTALLED", True)
-    assert own_lab._base_where_none_is_chosen() == base
+    assert own_lab.images.base_where_none_is_chosen() == base
 
 
-def left(engine: docker.DockerClient, lab: Lab) -> list[str]:
+def left(engine: docker.DockerClient, lab: ComposeProject) -> list[str]:
     """What is on the engine of a lab."""
     mine: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={lab.project}"}
     containers = [container for role in ROLES for container in lab.containers(role)]
@@ -306,7 +312,7 @@ exec {docker} "$@"
 """
 
 
-def test_command_without_a_terminal_says_what_takes_long(own_lab: Lab, tmp_path: Path) -> None:
+def test_command_without_a_terminal_says_what_takes_long(own_lab: ComposeProject, tmp_path: Path) -> None:
     pipe, slow = tmp_path / "pipe", tmp_path / "bin" / "docker"
     os.mkfifo(pipe)
     slow.parent.mkdir()
@@ -328,7 +334,7 @@ def test_command_without_a_terminal_says_what_takes_long(own_lab: Lab, tmp_path:
 
 
 def test_command_up_tells_the_story_in_order_and_down_ends_it(
-    own_lab: Lab, engine: docker.DockerClient
+    own_lab: ComposeProject, engine: docker.DockerClient
 ) -> None:
     up = socketlab("up", "--project", own_lab.project)
     assert up.returncode == 0, up.stderr
@@ -344,7 +350,7 @@ def test_command_up_tells_the_story_in_order_and_down_ends_it(
     assert left(engine, own_lab) == []
 
 
-def test_command_talk_writes_its_result_as_data(lab: Lab, tmp_path: "os.PathLike[str]") -> None:
+def test_command_talk_writes_its_result_as_data(lab: ComposeProject, tmp_path: "os.PathLike[str]") -> None:
     file = os.path.join(tmp_path, "result.json")  # noqa: PTH118
     done = socketlab("talk", "tcp", "straße", "--project", lab.project, "--json", file)
     assert done.returncode == 0, done.stderr

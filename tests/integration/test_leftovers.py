@@ -14,7 +14,8 @@ import pytest
 
 from socketlab import checkout
 from socketlab.checkout import ROOT
-from socketlab.hosts.docker.compose_project import PROJECT_LABEL, TEST_LABEL, Lab
+from socketlab.hosts.docker.compose_project import PROJECT_LABEL, ComposeProject
+from socketlab.hosts.docker.leftovers import TEST_LABEL
 from socketlab.run import leases, reaper
 from tests import cleanliness, stages
 
@@ -27,9 +28,9 @@ from contextlib import ExitStack
 from bench.hosts import Host, joined
 from socketlab.run import leases
 from socketlab.hosts.docker.docker_engine import connect
-from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.docker.compose_project import ComposeProject
 from tests.integration.hosts import Hosts
-lab = Lab(leases.take())
+lab = ComposeProject(leases.take())
 lab.start()
 beside = Hosts(connect())
 beside.start(beside.network(), ["sleep", "600"])
@@ -43,7 +44,7 @@ with ExitStack() as todo:
 
 
 @pytest.fixture
-def killed(lab: Lab) -> Iterator[list[str]]:
+def killed(lab: ComposeProject) -> Iterator[list[str]]:
     """The names of a run that was killed in the middle."""
     del lab  # which has built the images
     words = [sys.executable, "-c", RUN, "root" if AS_ROOT else ""]
@@ -79,7 +80,7 @@ FORGET = """
 from socketlab import checkout
 from socketlab.run import leases
 from socketlab.hosts.docker.docker_engine import connect
-from socketlab.hosts.docker.compose_project import TEST_LABEL
+from socketlab.hosts.docker.leftovers import TEST_LABEL
 name = leases.take()
 made = connect().containers.create
 made(checkout.image("client"), name=name, labels={TEST_LABEL: name})
@@ -87,7 +88,7 @@ made(checkout.image("client"), name=name, labels={TEST_LABEL: name})
 
 
 def test_host_that_a_stage_leaves_fails_the_run_and_goes_with_the_next(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    lab: ComposeProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     del lab  # which has built the image
     monkeypatch.setattr(stages, "STAGES", {"careless": [[sys.executable, "-c", FORGET]]})
@@ -109,7 +110,7 @@ def on_engine(engine: docker.DockerClient) -> set[str]:
 
 
 def test_what_a_killed_run_has_left_is_removed_and_nothing_else(
-    killed: list[str], lab: Lab, strangers: list[str], engine: docker.DockerClient
+    killed: list[str], lab: ComposeProject, strangers: list[str], engine: docker.DockerClient
 ) -> None:
     project, namespace = killed
     before = on_engine(engine)

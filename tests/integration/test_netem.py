@@ -14,7 +14,7 @@ from engines import AT_WORK
 
 from socketlab import checkout
 from socketlab.checkout import ROOT
-from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.docker.compose_project import ComposeProject
 from socketlab.run import leases
 from tests.integration.hosts import Hosts
 from tests.integration.sidecar import Attach, Sidecar, eventually, finished, stream, wait_until_working
@@ -27,7 +27,7 @@ CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
 @pytest.fixture(scope="module")
 def shared(engine: docker.DockerClient) -> Iterator[Sidecar]:
     """One sidecar for all tests that only ask or change it: each sets what it needs."""
-    lab = Lab(leases.take())
+    lab = ComposeProject(leases.take())
     try:
         lab.start()
         sidecar = Sidecar(lab, engine)
@@ -176,7 +176,7 @@ def test_losing_everything_stops_the_lectures_client_but_not_dns(shared: Sidecar
 @pytest.fixture(scope="module")
 def unimpaired(engine: docker.DockerClient) -> Iterator[Sidecar]:
     """A lab with a server and no sidecar."""
-    lab = Lab(leases.take())
+    lab = ComposeProject(leases.take())
     try:
         lab.start()
         yield Sidecar(lab, engine)

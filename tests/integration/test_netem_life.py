@@ -14,7 +14,8 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from socketlab.hosts.docker.compose_project import ROLES, Lab
+from socketlab.hosts.docker.compose_project import ComposeProject
+from socketlab.hosts.docker.images import ROLES
 from socketlab.run import leases
 from tests.integration.hosts import IMAGE as HOST_IMAGE
 from tests.integration.hosts import Hosts
@@ -32,9 +33,9 @@ pytestmark = pytest.mark.usefixtures("netem_image")
 
 
 @pytest.fixture(scope="session")
-def breakable() -> Iterator[Lab]:
+def breakable() -> Iterator[ComposeProject]:
     """A lab for the tests of this file; each of them finds it as if it were new."""
-    with closing(Lab(leases.take())) as lab:
+    with closing(ComposeProject(leases.take())) as lab:
         try:
             yield lab
         finally:
@@ -42,7 +43,9 @@ def breakable() -> Iterator[Lab]:
 
 
 @pytest.fixture
-def fresh(breakable: Lab, engine: docker.DockerClient, request: pytest.FixtureRequest) -> Iterator[Sidecar]:
+def fresh(
+    breakable: ComposeProject, engine: docker.DockerClient, request: pytest.FixtureRequest
+) -> Iterator[Sidecar]:
     """The sidecar of a lab, for what stops or breaks either. Not started yet."""
     failed = request.session.testsfailed
     breakable.start()

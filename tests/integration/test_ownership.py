@@ -16,9 +16,7 @@ from tests.complaints import complaints
 from tests.integration.checkouts import Checkout
 
 # The command, but for the name: an image of this name may be there, and in use.
-NAME_IMAGE = (
-    "import sys; from socketlab import lab_commands as cli; cli.NETEM_IMAGE = sys.argv[1]; cli.netem_image()"
-)
+NAME_IMAGE = "import sys; from socketlab.cli import lab_commands as lab; lab.NETEM_IMAGE = sys.argv[1]; lab.netem_image()"
 FOREIGN = """
 services:
   theirs:
@@ -43,6 +41,12 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerCli
     made = Checkout(tmp_path_factory.mktemp("b") / "socket-lab", engine)
     yield made
     made.socketlab("clean")
+
+
+BUILD = """
+from socketlab.hosts.docker.compose_project import ComposeProject
+ComposeProject().images.build()
+"""
 
 
 def test_clean_removes_what_its_checkout_has_made_and_nothing_else(
@@ -136,7 +140,9 @@ def test_an_image_that_is_replaced_goes_unless_it_has_another_name(
     def built(version: str) -> str:
         source.write_text(version, encoding="utf-8")
         here.run(
-            sys.executable, "-c", "from socketlab.hosts.docker.compose_project import Lab; Lab().build()"
+            sys.executable,
+            "-c",
+            BUILD,
         )
         return here.image("server")
 

@@ -6,8 +6,8 @@ from functools import partial
 from socketlab.claims import registry
 from socketlab.claims.notebook import Finding
 from socketlab.describe.claims import BY_ID
-from socketlab.hosts.stage import Stage
-from tests.kernel.stage import stage
+from socketlab.hosts.lab import Lab
+from tests.kernel.stage import lab
 from tests.kernel.wire import command
 
 CLAIMS = ("S2", "U7", "U8", "T11", "T12", "T13", "Q1", "Q4")  # in the order of the lecture
@@ -16,12 +16,12 @@ CLAIMS = ("S2", "U7", "U8", "T11", "T12", "T13", "Q1", "Q4")  # in the order of 
 def showings() -> Iterator[tuple[str, Callable[[], Finding]]]:
     """Yield what shows each claim, on hosts that all of them share."""
     command("modprobe", "tcp_bbr")
-    with stage() as on_stage:
+    with lab() as here:
         for claim in CLAIMS:
-            yield claim, partial(shown, on_stage, claim)
+            yield claim, partial(shown, here, claim)
 
 
-def shown(on_stage: Stage, claim: str) -> Finding:
+def shown(here: Lab, claim: str) -> Finding:
     """Show one."""
-    (finding,) = registry.show(on_stage, [BY_ID[claim]])
+    (finding,) = registry.show(here, [BY_ID[claim]])
     return finding

@@ -18,11 +18,12 @@ from netem_impairment import Direction, Directions, Impairment, parse, spread
 from socketlab.analyse.fates import Fate
 from socketlab.analyse.result import TcpResult, UdpResult
 from socketlab.describe.scenario import Engine, Experiment, Protocol, Stream
-from socketlab.hosts.stage import Stage
+from socketlab.hosts.lab import Lab
+from socketlab.run import experiments
 from tests.kernel.engine import state
 from tests.kernel.hosts import CLIENT, INTERFACE, SERVER, connect, hosts, on
 from tests.kernel.hosts import Stream as Datagrams
-from tests.kernel.stage import PATIENCE_S, SERVICES, sidecar, stage
+from tests.kernel.stage import PATIENCE_S, SERVICES, lab, sidecar
 from tests.kernel.wire import command
 
 LENGTH = 14 + 20 + 8 + 64
@@ -53,9 +54,9 @@ def netem(*words: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-def datagrams(on_stage: Stage, experiment: Experiment) -> UdpResult:
+def datagrams(here: Lab, experiment: Experiment) -> UdpResult:
     """Run an experiment over UDP, and return its result."""
-    found = on_stage.experiment(experiment)
+    found = experiments.measured(here, experiment)
     assert isinstance(found, UdpResult)
     return found
 
@@ -69,11 +70,11 @@ def passing(spec: str, seed: int, count: int) -> list[bool]:
 @check
 def lossy_udp_loses_what_the_seed_says() -> str:
     count = 2000
-    with stage() as on_stage:
+    with lab() as here:
         spec = parse("delay 20ms loss 10% limit 100000 seed 42")
         experiment = Experiment(Stream(Protocol.UDP, count=count, rate=1000), Impairment(spec), Engine.KERNEL)
-        found = datagrams(on_stage, experiment)
-        again = datagrams(on_stage, experiment)
+        found = datagrams(here, experiment)
+        again = datagrams(here, experiment)
     assert found.exit_code == 0, (found.story.faults, found.balances)
     assert found.network is not None
     assert found.network.engine == "kernel"
@@ -93,10 +94,10 @@ def lossy_udp_loses_what_the_seed_says() -> str:
 def lossy_udp_reorders_what_the_seed_says() -> str:
     count = 1000
     spec = parse("delay 30ms reorder 25% duplicate 5% seed 9 limit 100000")
-    with stage() as on_stage:
+    with lab() as here:
         stream = Stream(Protocol.UDP, count=count, rate=500)
         experiment = Experiment(stream, Impairment(spec, Directions.INGRESS), Engine.KERNEL)
-        found = datagrams(on_stage, experiment)
+        found = datagrams(here, experiment)
     assert found.exit_code == 0, (found.story.faults, found.balances)
     model: Model[int] = Model(spec)
     copies = [model.enqueue(0, LENGTH, number) for number in range(count)]
@@ -119,11 +120,11 @@ def both_engines_do_the_same() -> str:
     )
     copies: dict[Engine, list[list[tuple[int, int]]]] = {Engine.KERNEL: [], Engine.USERSPACE: []}
     for engine, seen in copies.items():
-        with stage(NETEM_ENGINE=engine) as on_stage:
+        with lab(engine) as here:
             for words, directions in specs:
                 asked = Impairment(parse(f"{words} limit 100000"), directions)
                 stream = Stream(Protocol.UDP, count=count, rate=2000)
-                found = datagrams(on_stage, Experiment(stream, asked, engine))
+                found = datagrams(here, Experiment(stream, asked, engine))
                 assert found.exit_code == 0, (engine, found.story.faults, found.balances)
                 assert found.network is not None
                 assert found.network.engine == engine
@@ -147,9 +148,9 @@ def corrupted_datagrams_are_accounted_for() -> str:
     # known, or limited, and the experiment is measured.
     count = 3000
     spec = parse("delay 5ms loss 5% duplicate 5% corrupt 20% limit 100000 seed 21")
-    with stage() as on_stage:
+    with lab() as here:
         found = datagrams(
-            on_stage,
+            here,
             Experiment(Stream(Protocol.UDP, count=count, rate=1000), Impairment(spec), Engine.KERNEL),
         )
     assert found.exit_code == 0, (found.story.faults, found.balances)
@@ -175,12 +176,12 @@ def corrupted_datagrams_are_accounted_for() -> str:
 
 @check
 def lossy_tcp_brings_the_same_bytes() -> str:
-    with stage() as on_stage:
+    with lab() as here:
         spec = parse("delay 10ms loss 5% reorder 25% duplicate 2% corrupt 1% seed 5 limit 10000")
         experiment = Experiment(
             Stream(Protocol.TCP, count=1000, size=500, rate=2000), Impairment(spec), Engine.KERNEL
         )
-        found = on_stage.experiment(experiment)
+        found = experiments.measured(here, experiment)
     assert isinstance(found, TcpResult)
     assert found.exit_code == 0, found.connection.faults
     assert found.connection.count(Fate.ANSWERED) == 1000, "some lines were not answered"

@@ -1,7 +1,7 @@
 """The hosts of a lecture inside a kernel that has netem.
 
-What are containers elsewhere are network namespaces here, each with a process in it that operates it, and the
-sidecar is a plain process on the server's host.
+What are containers elsewhere are network namespaces here, and the sidecar is a plain process on the server's
+host.
 """
 
 import os
@@ -9,21 +9,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-from socketlab.hosts.operated import Host
-from socketlab.hosts.stage import Stage
-from tests.kernel.hosts import ADDRESSES, CLIENT, SERVER, hosts, on, written
-from tests.kernel.wire import command
+from socketlab.describe.scenario import Engine, Servers
+from socketlab.hosts.lab import Lab, temporary
+from socketlab.hosts.netns.netns_lab import NetnsLab
+from tests.kernel.hosts import SERVER, on, written
 
 SERVICES = Path("/lab/services")
 PATIENCE_S = 10.0
 JOURNAL = {"LOG_FORMAT": "json"}
 ROOM = 4 << 20  # bytes: as much as the programs ask for
-NAMES = {CLIENT: "client", SERVER: "server"}
-# A host's name belongs to it alone, as its network does.
-NAMED = 'hostname "$1" && shift && exec "$@"'
 
 
 @contextmanager
@@ -59,36 +56,16 @@ def sidecar(spec: str = "", **variables: str) -> Iterator[subprocess.Popen[bytes
 
 
 @contextmanager
-def stage(**variables: str) -> Iterator[Stage]:
-    """Make the hosts, with the sidecar at the server's, and remove them.
+def lab(engine: Engine = Engine.KERNEL) -> Iterator[Lab]:
+    """Make the hosts, with a sidecar at the server's, and remove them.
 
     Args:
-        variables: of the sidecar's environment; its engine is the kernel's, unless they say otherwise.
+        engine: of the sidecar.
     """
     # Room for what arrives, and for answers that wait, while this kernel's only processor does other things.
     written("/proc/sys/net/core/rmem_max", str(ROOM))
     written("/proc/sys/net/core/wmem_max", str(ROOM))
-    names = Path("/tmp/hosts")  # noqa: S108 - a file system of the test's own kernel
-    names.write_text("".join(f"{ADDRESSES[host]} {name}\n" for host, name in NAMES.items()), encoding="ascii")
-    command("mount", "--bind", str(names), "/etc/hosts")
-    with ExitStack() as todo:
-        todo.callback(command, "umount", "/etc/hosts")
-        todo.enter_context(hosts())
-        with on(CLIENT):
-            written("/proc/sys/net/ipv4/tcp_no_metrics_save", "1")  # as compose.yaml has it
-        todo.enter_context(sidecar(**variables))
-
-        def operated(role: str, place: str, folder: str) -> Host:
-            words = ("nsenter", f"--net=/run/netns/{place}", "unshare", "--uts", "sh", "-c", NAMED, "sh")
-            program = ("env", f"--chdir={SERVICES / folder}", sys.executable, "-m", "lab.remote")
-            made = Host(role, [*words, NAMES[place], *program])
-            todo.callback(made.close)
-            return made
-
-        yield Stage(
-            server=operated("server", SERVER, "server"),
-            client=operated("client", CLIENT, "client"),
-            other=operated("other", CLIENT, "client"),  # shares its network: no claim here looks at it
-            sidecar=operated("netem", SERVER, "netem"),
-            netem=(sys.executable, "netem.py"),
-        )
+    with temporary(NetnsLab("claims", Servers.IDLE), engine) as made:
+        if made.sidecar is None:
+            raise RuntimeError(made.no_sidecar)
+        yield made

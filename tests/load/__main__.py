@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> Figures:
             "made": {
                 "at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "python": platform.python_version(),
-                **here.stage.machine,
+                **here.lab.machine,
             },
             "attacks": [],
             SOAK: None,

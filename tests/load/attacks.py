@@ -15,9 +15,9 @@ from typing import Any
 
 from socketlab.describe.scenario import ServerProgram, Servers
 from socketlab.errors import LabError, TraceError
-from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.docker.compose_project import ComposeProject, looking_at_engine
+from socketlab.hosts.lab import PORT, Lab, temporary
 from socketlab.hosts.operated import Host, Program
-from socketlab.hosts.stage import PORT, Stage, on_docker
 from socketlab.hosts.watching import until
 from tests.load import measure
 from tests.load.measure import Sample, Watch
@@ -127,8 +127,8 @@ class Seen:
 class Arena:
     """The server's host, honest clients' host, and hosts of attackers."""
 
-    stage: Stage
     lab: Lab
+    compose: ComposeProject
     todo: ExitStack
     _attackers: list[Host] = field(default_factory=list)
     _raw: list[Host] = field(default_factory=list)
@@ -136,23 +136,23 @@ class Arena:
     def attackers(self, number: int) -> list[Host]:
         """Return so many client hosts, made when they are wanted first."""
         while len(self._attackers) < number:
-            self._attackers.append(self._host(self.lab.client_host_command()))
+            self._attackers.append(self._attacker())
         return self._attackers[:number]
 
     def raw(self) -> list[Host]:
         """Return a client host that may write packets by itself."""
         if not self._raw:
-            command = self.lab.client_host_command(privilege="NET_RAW")
-            self._raw.append(self._host(command))
+            self._raw.append(self._attacker(privilege="NET_RAW"))
         return self._raw
 
-    def _host(self, command: Sequence[str]) -> Host:
-        host = Host("attacker", command, self.lab.environment(LOG_FORMAT="text"))
+    def _attacker(self, *, privilege: str = "") -> Host:
+        host = self.compose.operate("client", privilege=privilege)
         self.todo.callback(host.close)
         # On a network an attacker has a processor of its own. Here it gets what the others leave: else it
         # would take the honest clients' and the server's, which no server can do anything about.
-        container = str(host.function("socket", "gethostname"))
-        self.lab.limit_processor(container)
+        container = str(host.function("socket", "gethostname"))  # the engine names it so
+        with looking_at_engine("limit what a host may take of the processors") as engine:
+            engine.containers.get(container).update(cpu_shares=2)  # the least there is
         return host
 
     def begin(self, host: Host, *arguments: object) -> Program:
@@ -165,9 +165,9 @@ class Arena:
         self, seconds: float, kinds: Sequence[str] = KINDS, stretches: int = STRETCHES
     ) -> dict[str, Figures]:
         """Let honest clients work side by side, one of each kind; return their figures."""
-        server = self.stage.server.address
+        server = self.lab.server.address
         running = {
-            kind: self.begin(self.stage.client, "honest", kind, server, PORT, seconds, stretches)
+            kind: self.begin(self.lab.client, "honest", kind, server, PORT, seconds, stretches)
             for kind in kinds
         }
         return {kind: measure.finished(program, seconds + IN_FORCE_S) for kind, program in running.items()}
@@ -176,10 +176,10 @@ class Arena:
 @contextmanager
 def arena(project: str) -> Iterator[Arena]:
     """Make the hosts, and remove them, whatever happens."""
-    with on_docker(project) as stage, ExitStack() as todo:
-        lab = Lab(project, Servers.IDLE)
-        todo.callback(lab.close)
-        yield Arena(stage, lab, todo)
+    with temporary(ComposeProject(project, Servers.IDLE)) as lab, ExitStack() as todo:
+        compose = ComposeProject(project, Servers.IDLE)
+        todo.callback(compose.close)
+        yield Arena(lab, compose, todo)
 
 
 @contextmanager
@@ -189,9 +189,9 @@ def serving(here: Arena) -> Iterator[Program]:
     It is `--quiet`, as in the benchmark: a journal is written for whoever reads it, and who reads it here
     would take the processor from what is measured.
     """
-    with here.stage.serve(ServerProgram.CONCURRENT, "--quiet", "--idle-timeout", str(IDLE_S)) as server:
+    with here.lab.serve(ServerProgram.CONCURRENT, "--quiet", "--idle-timeout", str(IDLE_S)) as server:
         for kind, number in (("oversize", 400), ("endless", 8), ("steady", 16)):
-            warm = here.begin(here.stage.other, kind, here.stage.server.address, PORT, number)
+            warm = here.begin(here.lab.other, kind, here.lab.server.address, PORT, number)
             warm.wait_for("ready")
             here.honest(0.5)
             measure.stop(warm)
@@ -216,7 +216,7 @@ def carried_out(here: Arena, server: Program, attack: Attack, seconds: float) ->
         LabError: it could not be measured.
     """
     hosts = here.raw() if attack.key == "half-open" else here.attackers(len(attack.attackers))
-    host, watch = here.stage.server, Watch(server)
+    host, watch = here.lab.server, Watch(server)
     drained(host)
     wanted = sum(number for _kind, number in attack.attackers)
     quiet_s = max(seconds / 4, 0.25)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from socketlab.errors import LabError, TraceError
+from socketlab.hosts.lab import PORT
 from socketlab.hosts.operated import Program
-from socketlab.hosts.stage import PORT
 from tests.load import measure
 from tests.load.attacks import (
     FLAT,
@@ -39,9 +39,9 @@ def growth(samples: Sequence[Sample]) -> dict[str, measure.Slope]:
 def carried_out(here: Arena, server: Program, seconds: float) -> tuple[Figures, list[Check], list[Sample]]:
     """Keep the server busy for so long, and look at it meanwhile."""
     hosts, watch = here.attackers(2), Watch(server)
-    drained(here.stage.server)
+    drained(here.lab.server)
     before = watch.look()
-    running = [here.begin(host, "steady", here.stage.server.address, PORT, CLIENTS) for host in hosts]
+    running = [here.begin(host, "steady", here.lab.server.address, PORT, CLIENTS) for host in hosts]
     try:
         for program in running:
             program.wait_for("ready", IN_FORCE_S)

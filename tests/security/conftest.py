@@ -10,10 +10,11 @@ import pytest
 
 from socketlab import checkout
 from socketlab.checkout import ROOT
-from socketlab.hosts.docker.compose_project import Lab
+from socketlab.describe.scenario import Servers
+from socketlab.hosts.docker.compose_project import ComposeProject
 from socketlab.hosts.docker.docker_engine import connect
+from socketlab.hosts.lab import PORT, Lab, temporary
 from socketlab.hosts.operated import Host
-from socketlab.hosts.stage import PORT, Stage, on_docker
 from socketlab.run import leases
 from tests.security.hosts import docker_run
 
@@ -36,9 +37,9 @@ def project() -> str:
 
 
 @pytest.fixture(scope="session")
-def stage(project: str) -> Iterator[Stage]:
+def lab(project: str) -> Iterator[Lab]:
     """The lab."""
-    with on_docker(project) as made:
+    with temporary(ComposeProject(project, Servers.IDLE)) as made:
         yield made
 
 
@@ -51,9 +52,9 @@ def engine() -> Iterator[docker.DockerClient]:
 
 
 @pytest.fixture(scope="session")
-def hostile(stage: Stage, project: str, engine: docker.DockerClient) -> Iterator[str]:
+def hostile(lab: Lab, project: str, engine: docker.DockerClient) -> Iterator[str]:
     """The name of a malicious image."""
-    del stage  # which has built the image that this one is made from
+    del lab  # which has built the image that this one is made from
     name = f"{project}/hostile"
     dockerfile = HOSTILE.replace("{client}", checkout.image("client"))
     subprocess.run(["docker", "build", "--quiet", "--tag", name, "-"], input=dockerfile.encode(), check=True)
@@ -65,11 +66,11 @@ def hostile(stage: Stage, project: str, engine: docker.DockerClient) -> Iterator
 def others(hostile: str, project: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Others"]:
     """Hosts beside the lab's own."""
     with ExitStack() as todo:
-        lab = Lab(project)
-        todo.callback(lab.close)
+        compose = ComposeProject(project)
+        todo.callback(compose.close)
         override = tmp_path_factory.mktemp("guest") / "guest.yaml"
         override.write_text(GUEST.format(image=hostile), encoding="utf-8")
-        made = Others(hostile, lab, str(override))
+        made = Others(hostile, compose, str(override))
         todo.callback(made.close)
         yield made
 
@@ -77,13 +78,13 @@ def others(hostile: str, project: str, tmp_path_factory: pytest.TempPathFactory)
 class Others:
     """Hosts beside the lab's own, made when they are wanted first."""
 
-    def __init__(self, image: str, lab: Lab, override: str) -> None:
-        self._image, self._lab, self._override = image, lab, override
+    def __init__(self, image: str, compose: ComposeProject, override: str) -> None:
+        self._image, self._compose, self._override = image, compose, override
         self._made: dict[tuple[str, ...], Host] = {}
 
     def _host(self, *command: str) -> Host:
         if command not in self._made:
-            self._made[command] = Host(command[0], command, self._lab.environment())
+            self._made[command] = Host(command[0], command, self._compose.environment())
         return self._made[command]
 
     def remove(self, host: Host) -> None:
@@ -99,7 +100,7 @@ class Others:
     def guest(self) -> Host:
         """Return the malicious image in the place of the lab's client, as Compose runs it."""
         run = ("--progress", "quiet", "run", "--rm", "--no-TTY", "--no-deps", "client", "remote")
-        return self._host(*self._lab.compose("--file", self._override, *run))
+        return self._host(*self._compose.compose("--file", self._override, *run))
 
     def plain(self, *options: str) -> Host:
         """Return the malicious image as Docker runs it when it is told nothing, but for some options."""
@@ -130,15 +131,15 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def host(name: str, stage: Stage, others: Others) -> Host:
+def host(name: str, lab: Lab, others: Others) -> Host:
     """Each host of the lab, in turn."""
-    assert stage.sidecar is not None, stage.no_sidecar
-    assert stage.taps is not None
+    assert lab.sidecar is not None, lab.no_sidecar
+    assert lab.taps is not None
     if name == "guest":
         return others.guest()
     if name.startswith("capture"):
-        return stage.taps(stage.server, name == "capture inside")
-    return {"server": stage.server, "client": stage.client, "netem": stage.sidecar}[name]
+        return lab.taps(lab.server, name == "capture inside")
+    return {"server": lab.server, "client": lab.client, "netem": lab.sidecar}[name]
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from contextlib import suppress
 import docker
 import pytest
 
+from socketlab.hosts.lab import Lab
 from socketlab.hosts.operated import Host
-from socketlab.hosts.stage import Stage
 from tests.security.conftest import Others
 from tests.security.hosts import INSIDE, probe
 
@@ -76,12 +76,12 @@ def test_more_processes_and_descriptors_are_had_without_a_limit(others: Others) 
 
 
 def test_what_a_host_prints_is_limited_on_the_machines_disk(
-    stage: Stage, others: Others, project: str, engine: docker.DockerClient
+    lab: Lab, others: Others, project: str, engine: docker.DockerClient
 ) -> None:
     others.guest()
     mine = engine.containers.list(filters={"label": f"com.docker.compose.project={project}"})
     hosts = {container.labels["com.docker.compose.service"] for container in mine}
-    assert {"server", "client", *(["netem"] if stage.sidecar else [])} <= hosts
+    assert {"server", "client", *(["netem"] if lab.sidecar else [])} <= hosts
     for container in mine:
         log = container.attrs["HostConfig"]["LogConfig"]
         assert log == {"Type": "json-file", "Config": {"max-file": "2", "max-size": "256m"}}, container.name

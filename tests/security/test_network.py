@@ -12,9 +12,10 @@ from typing import Any
 import docker
 import pytest
 
-from socketlab.hosts.docker.compose_project import ROLES, Lab
+from socketlab.hosts.docker.compose_project import ComposeProject
+from socketlab.hosts.docker.images import ROLES
+from socketlab.hosts.lab import PORT, Lab
 from socketlab.hosts.operated import Host, RemoteSocket
-from socketlab.hosts.stage import PORT, Stage
 from socketlab.observe.packets import Packet, packets
 from tests.security.conftest import Others
 from tests.security.hosts import probe
@@ -83,18 +84,18 @@ def knock(host: Host, *places: tuple[str, int]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def lab(project: str, stage: Stage) -> Iterator[Lab]:
+def compose(project: str, lab: Lab) -> Iterator[ComposeProject]:
     """The lab's containers, by the engine."""
-    del stage
-    lab = Lab(project)
-    yield lab
-    lab.close()
+    del lab
+    compose = ComposeProject(project)
+    yield compose
+    compose.close()
 
 
 @pytest.fixture(scope="module")
-def subnet(lab: Lab, engine: docker.DockerClient) -> dict[str, str]:
+def subnet(compose: ComposeProject, engine: docker.DockerClient) -> dict[str, str]:
     """The lab's network as the engine has it: Subnet, Gateway."""
-    found: dict[str, str] = engine.networks.get(f"{lab.project}_lab").attrs["IPAM"]["Config"][0]
+    found: dict[str, str] = engine.networks.get(f"{compose.project}_compose").attrs["IPAM"]["Config"][0]
     return found
 
 
@@ -103,21 +104,21 @@ def gateway(subnet: dict[str, str]) -> str:
     return subnet.get("Gateway") or str(ip_network(subnet["Subnet"])[1])
 
 
-def test_hosts_reach_each_other(stage: Stage, others: Others) -> None:
+def test_hosts_reach_each_other(lab: Lab, others: Others) -> None:
     # What the other tests say that it does not happen, does here: they look in the right way.
-    listener = Listener.on(stage.server)
-    for host in (stage.client, others.guest()):
-        assert knock(host, (stage.server.address, listener.port)) == ["connected"]
+    listener = Listener.on(lab.server)
+    for host in (lab.client, others.guest()):
+        assert knock(host, (lab.server.address, listener.port)) == ["connected"]
         assert listener.heard() == [f"udp {host.address}", f"tcp {host.address}"]
-    stage.reset()
+    lab.reset()
 
 
 @pytest.mark.parametrize("who", ["server", "client", "guest"])
 def test_machine_is_not_reached(
-    who: str, stage: Stage, others: Others, machine: Host, plain: Host, subnet: dict[str, str]
+    who: str, lab: Lab, others: Others, machine: Host, plain: Host, subnet: dict[str, str]
 ) -> None:
     # A service of the machine's that listens at all its addresses, as many do on a laptop.
-    host = {"server": stage.server, "client": stage.client, "guest": others.guest()}[who]
+    host = {"server": lab.server, "client": lab.client, "guest": others.guest()}[who]
     listener = Listener.on(machine)
     dockers = plain.read("/proc/net/route").split()[13]  # the gateway of its default route, in hexadecimal
     bridge = str(ip_address(bytes.fromhex(dockers)[::-1]))
@@ -132,9 +133,9 @@ def test_machine_is_not_reached(
 
 @pytest.mark.parametrize("who", ["server", "client", "guest"])
 def test_hosts_of_other_networks_are_not_reached(
-    who: str, stage: Stage, others: Others, plain: Host, neighbour: Host
+    who: str, lab: Lab, others: Others, plain: Host, neighbour: Host
 ) -> None:
-    host = {"server": stage.server, "client": stage.client, "guest": others.guest()}[who]
+    host = {"server": lab.server, "client": lab.client, "guest": others.guest()}[who]
     plain_listens, neighbour_listens = Listener.on(plain), Listener.on(neighbour)
     places = (plain.address, plain_listens.port), (neighbour.address, neighbour_listens.port)
     assert "connected" not in knock(host, *places)
@@ -158,16 +159,16 @@ def neighbour(others: Others, engine: docker.DockerClient, project: str) -> Iter
     network.remove()
 
 
-def test_network_is_closed_twice(lab: Lab, engine: docker.DockerClient) -> None:
+def test_network_is_closed_twice(compose: ComposeProject, engine: docker.DockerClient) -> None:
     # Each alone keeps packets in: nobody is there to forward them, and forwarding is forbidden.
-    network = engine.networks.get(f"{lab.project}_lab").attrs
+    network = engine.networks.get(f"{compose.project}_compose").attrs
     assert network["Internal"] is True
     assert network["Options"]["com.docker.network.bridge.inhibit_ipv4"] == "true"
 
 
-def test_nothing_comes_back_from_outside(stage: Stage, subnet: dict[str, str]) -> None:
-    with stage.capture(stage.client) as wire:
-        assert "connected" not in knock(stage.client, (OUTSIDE, 80), (OUTSIDE, 53), (gateway(subnet), 80))
+def test_nothing_comes_back_from_outside(lab: Lab, subnet: dict[str, str]) -> None:
+    with lab.capture(lab.client) as wire:
+        assert "connected" not in knock(lab.client, (OUTSIDE, 80), (OUTSIDE, 53), (gateway(subnet), 80))
         seen = [packet for packet in wire.packets() if packet.interface == "eth0"]
     ours = ip_network(subnet["Subnet"])
     assert to_us_from_others(seen, ours) == []
@@ -232,24 +233,24 @@ def _is_answer_of(address: str, packet: Packet) -> bool:
     return packet.protocol == "arp" and arp[6:8] == b"\0\2" and arp[14:18] == socket.inet_aton(address)
 
 
-def test_questions_for_names_outside_stay_on_the_host(stage: Stage) -> None:
+def test_questions_for_names_outside_stay_on_the_host(lab: Lab) -> None:
     # Docker's name server hands on what it does not know. To whom, is seen by being that one: it asks on the
     # host's own loopback, and nobody else (CVE-2024-29018 is what happened otherwise).
     question = b"\x07example\x07invalid\x00"
-    with stage.client.udp(port=53, address="127.0.0.1") as name_server:
-        asking = stage.client.begin("function", "socket", "gethostbyname", "example.invalid")
+    with lab.client.udp(port=53, address="127.0.0.1") as name_server:
+        asking = lab.client.begin("function", "socket", "gethostbyname", "example.invalid")
         asked, _who = name_server.recvfrom(512)
         with pytest.raises(OSError, match=r"[Nn]ame"):
-            stage.client.finished(asking)
+            lab.client.finished(asking)
     assert question in asked
-    assert "127.0.0.1" in stage.client.read("/etc/resolv.conf")
+    assert "127.0.0.1" in lab.client.read("/etc/resolv.conf")
 
 
 def test_nothing_is_published_on_the_machine(
-    lab: Lab, stage: Stage, machine: Host, others: Others, engine: docker.DockerClient
+    compose: ComposeProject, lab: Lab, machine: Host, others: Others, engine: docker.DockerClient
 ) -> None:
-    del stage
-    containers = [container for role in ROLES for container in lab.containers(role)]
+    del lab
+    containers = [container for role in ROLES for container in compose.containers(role)]
     assert len(containers) >= 4
     addresses = set()
     for container in containers:
@@ -284,25 +285,25 @@ ADDRESS = "192.0.2.77"
 
 
 def test_what_the_sidecar_changes_is_the_servers_network_alone(
-    stage: Stage, machine: Host, others: Others
+    lab: Lab, machine: Host, others: Others
 ) -> None:
     def has_it(host: Host) -> bool:
         return ADDRESS in host.read("/proc/net/fib_trie")
 
-    hosts = {"server": stage.server, "client": stage.client, "guest": others.guest(), "machine": machine}
-    stage.in_network("ip", "address", "add", f"{ADDRESS}/32", "dev", "lo")
+    hosts = {"server": lab.server, "client": lab.client, "guest": others.guest(), "machine": machine}
+    lab.in_network("ip", "address", "add", f"{ADDRESS}/32", "dev", "lo")
     try:
         assert {name for name, host in hosts.items() if has_it(host)} == {"server"}
     finally:
-        stage.in_network("ip", "address", "delete", f"{ADDRESS}/32", "dev", "lo")
-    assert not has_it(stage.server)
-    assert stage.sidecar is not None
-    assert probe(stage.sidecar, "calls", 1)["join a network namespace"] == "EPERM"
+        lab.in_network("ip", "address", "delete", f"{ADDRESS}/32", "dev", "lo")
+    assert not has_it(lab.server)
+    assert lab.sidecar is not None
+    assert probe(lab.sidecar, "calls", 1)["join a network namespace"] == "EPERM"
 
 
 @pytest.mark.parametrize("who", ["server", "client", "guest"])
-def test_hosts_change_nothing_of_a_network(who: str, stage: Stage, others: Others) -> None:
-    host = {"server": stage.server, "client": stage.client, "guest": others.guest()}[who]
+def test_hosts_change_nothing_of_a_network(who: str, lab: Lab, others: Others) -> None:
+    host = {"server": lab.server, "client": lab.client, "guest": others.guest()}[who]
     for command in (
         ("ip", "address", "add", f"{ADDRESS}/32", "dev", "lo"),
         ("ip", "link", "set", "eth0", "down"),

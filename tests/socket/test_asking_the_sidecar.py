@@ -1,4 +1,4 @@
-"""A stage asks the sidecar as the command `netem` does, by its control socket, and starts no program."""
+"""A lab asks the sidecar as the command `netem` does, by its control socket, and starts no program."""
 
 import json
 import os
@@ -13,9 +13,9 @@ from control import Answer, Refused, Request, Server
 
 from socketlab.checkout import ROOT
 from socketlab.errors import EngineError
-from socketlab.hosts import stage as module
+from socketlab.hosts import lab as module
+from socketlab.hosts.lab import Lab
 from socketlab.hosts.operated import Host
-from socketlab.hosts.stage import Stage
 
 
 class Sidecar:
@@ -55,21 +55,21 @@ def host() -> Iterator[Host]:
 
 
 @pytest.fixture
-def stage(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """A stage with that host as its sidecar's."""
+def lab(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """A lab with that host as its sidecar's."""
     monkeypatch.setattr(module, "CONTROL", str(tmp_path))
     nobody = cast("Any", None)
-    return Stage(nobody, nobody, nobody, host)
+    return Lab(nobody, nobody, nobody, host)
 
 
-def test_sidecar_is_asked_and_answers(stage: Stage, tmp_path: Path) -> None:
+def test_sidecar_is_asked_and_answers(lab: Lab, tmp_path: Path) -> None:
     sidecar = Sidecar(tmp_path)
-    assert json.loads(stage.impair("loss 10%", "ingress", "tcp")) == {"did": "stats"}
-    stage.restore_network()
+    assert json.loads(lab.impair("loss 10%", "ingress", "tcp")) == {"did": "stats"}
+    lab.restore_network()
     with pytest.raises(EngineError, match="the sidecar refused: expected an impairment"):
-        stage.impair("nonsense", "both", "all")
-    assert json.loads(stage.sidecar_now(verify=False)) == {"did": "stats"}
-    stage.ask_sidecar("end")
+        lab.impair("nonsense", "both", "all")
+    assert json.loads(lab.sidecar_now(verify=False)) == {"did": "stats"}
+    lab.ask_sidecar("end")
     sidecar.close()
     assert sidecar.requests == [
         {"command": "set", "spec": "loss 10%", "directions": "ingress", "traffic": "tcp"},
@@ -82,18 +82,18 @@ def test_sidecar_is_asked_and_answers(stage: Stage, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []  # of the sockets nothing is left
 
 
-def test_sidecar_that_does_not_run_is_said_to(stage: Stage, tmp_path: Path) -> None:
+def test_sidecar_that_does_not_run_is_said_to(lab: Lab, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="cannot ask the sidecar: No such file or directory"):
-        stage.restore_network()
+        lab.restore_network()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_command_that_fails_says_why(stage: Stage) -> None:
+def test_command_that_fails_says_why(lab: Lab) -> None:
     with pytest.raises(EngineError, match="python3 failed: no"):
-        stage.in_network("python3", "-c", "raise SystemExit('no')")
+        lab.in_network("python3", "-c", "raise SystemExit('no')")
 
 
-def test_command_that_hangs_is_given_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_that_hangs_is_given_up(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HANGS_S", 0.05)
     with pytest.raises(EngineError, match=r"sleep has not ended within 0\.05 s"):
-        stage.in_network("sleep", "60")
+        lab.in_network("sleep", "60")

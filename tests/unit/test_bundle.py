@@ -12,7 +12,7 @@ import pytest
 from socketlab.errors import EngineError, ScenarioError
 from socketlab.hosts.docker import bundle
 from socketlab.hosts.docker.bundle import Carried
-from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.docker.images import Images
 
 ROLES = ("server", "client")
 
@@ -102,8 +102,8 @@ def test_what_cannot_be_read_says_why(name: str, reason: str, tmp_path: Path) ->
         bundle.read(tmp_path / name, ROLES)
 
 
-class OfOtherMachines(Lab):
-    """A lab whose engine runs another architecture's images; it is asked for nothing else."""
+class OfOtherMachines(Images):
+    """Images of an engine that runs another architecture's images; it is asked for nothing else."""
 
     def __init__(self) -> None:
         self._docker = cast("Any", self)
@@ -112,7 +112,7 @@ class OfOtherMachines(Lab):
         """Return what the engine says of itself."""
         return {"Arch": "arm64"}
 
-    def _output(self, name: str, _command: Any, _to: Any = None, /, **_variables: str) -> str:
+    def _execute(self, name: str, _command: Any, _to: Any = None, /) -> str:
         raise AssertionError(f"the engine is told to change something: {name}")
 
 
@@ -122,5 +122,5 @@ def test_a_bundle_for_other_machines_is_refused_before_the_engine_gets_it(
     monkeypatch.setattr("socketlab.checkout.chosen_base", lambda: "")
     file = written(tmp_path / "x.tar", WHOLE)
     with pytest.raises(EngineError) as refused:
-        OfOtherMachines().load_images(file, bundle.read(file, ROLES))
+        OfOtherMachines().load(file, bundle.read(file, ROLES))
     assert str(refused.value) == "expected images for arm64, got some for amd64"

@@ -12,7 +12,7 @@ from socketlab.claims import registry
 from socketlab.claims.notebook import Finding, Notebook, Outcome, finding
 from socketlab.describe.claims import BY_ID, CLAIMS
 from socketlab.errors import EngineError, ScenarioError
-from socketlab.hosts.stage import Stage
+from socketlab.hosts.lab import Lab
 from socketlab.show import claims as shown
 from socketlab.show.terminal import Terminal
 
@@ -56,8 +56,8 @@ def test_host_that_is_gone_makes_claims_unmeasured_and_ends_nothing(monkeypatch:
         note.check("it is so", True, {})
 
     monkeypatch.setattr(registry, "showings", lambda: {"U3": holds, "U4": gone})
-    stage = cast("Stage", SimpleNamespace(reset=gone))
-    findings = registry.show(stage, [BY_ID["U3"], BY_ID["U4"]])
+    lab = cast("Lab", SimpleNamespace(reset=gone))
+    findings = registry.show(lab, [BY_ID["U3"], BY_ID["U4"]])
     assert [(one.outcome, one.reason) for one in findings] == [
         (Outcome.SHOWN, ""),
         (Outcome.UNMEASURED, "the host client has ended"),

@@ -78,7 +78,7 @@ def test_stage_that_leaves_a_process_and_a_file_fails_the_run(
     pid = tmp_path / "pid"
     monkeypatch.setattr(stages, "STAGES", {"careless": [[sys.executable, "-c", leave, str(pid)]]})
     monkeypatch.setattr(sys, "argv", ["stages"])
-    # Of the machine only what a stage of this test can change: other tests run beside it.
+    # Of the machine only what a lab of this test can change: other tests run beside it.
     kinds = {kind: cleanliness.KINDS[kind] for kind in ("files", "processes")}
     monkeypatch.setattr(cleanliness, "KINDS", kinds)
     monkeypatch.setattr(cleanliness, "reap", list)

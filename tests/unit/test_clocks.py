@@ -10,7 +10,7 @@ from socketlab.analyse import result
 from socketlab.analyse.clocks import AGREE_NS, not_shared
 from socketlab.analyse.result import TcpResult, UdpResult
 from socketlab.describe.scenario import Experiment
-from socketlab.hosts.docker.compose_project import time_of_day
+from socketlab.hosts.log_times import time_of_day
 from socketlab.observe.evidence import Evidence
 from socketlab.observe.trace import Event
 from socketlab.show import experiment_report

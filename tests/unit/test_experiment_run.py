@@ -6,7 +6,7 @@ from typing import cast
 
 from netem_impairment import Counters, Direction
 
-from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.lab import Lab
 from socketlab.run import experiments
 from tests.unit import runs
 

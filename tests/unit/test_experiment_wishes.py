@@ -21,7 +21,7 @@ def test_nothing_typed_shows_loss_and_reordering() -> None:
     assert str(found.impairment.spec) == "delay 25ms loss 10% reorder 25% seed 1117501174"
     assert (found.stream.count, found.stream.size, found.stream.rate) == (100, 64, 100)
     assert (found.impairment.directions, found.engine) == (Directions.BOTH, Engine.AUTO)
-    assert str(found.impairment.traffic) == "udp:12000"
+    assert str(found.impairment.traffic) == "udp:12001"
 
 
 @pytest.mark.parametrize(

@@ -10,20 +10,20 @@ import pytest
 from netem_impairment import Counters
 
 from socketlab.errors import TraceError
-from socketlab.hosts.stage import Stage
+from socketlab.hosts.lab import Lab
 from socketlab.observe.sockets import Row
 from socketlab.run import conversations as recording
 from socketlab.run.conversations import still_open, wait_until_quiet
 
 
-def quiet_stage(ends: Sequence[Row] = (), **counters: int) -> Stage:
-    """Return a stage on which only these ends of the server are open, whose sidecar has counted so."""
+def quiet_stage(ends: Sequence[Row] = (), **counters: int) -> Lab:
+    """Return a lab on which only these ends of the server are open, whose sidecar has counted so."""
     said = {"engine": "userspace", "reason": "", "epoch": 1, "started_ns": 1, "namespace": {}}
     said |= {"directions": {"egress": {"spec": "loss 5%", **asdict(Counters(**counters))}}}
     host = SimpleNamespace(sockets=lambda _protocol: [])
     server = SimpleNamespace(sockets=lambda _protocol: ends)
     return cast(
-        "Stage",
+        "Lab",
         SimpleNamespace(client=host, server=server, sidecar_now=lambda *, verify: json.dumps(said)),  # noqa: ARG005
     )
 

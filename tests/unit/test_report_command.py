@@ -16,6 +16,7 @@ from socketlab.cli import lecture_commands, report_commands
 from socketlab.cli.lecture_commands import Run as LectureRun
 from socketlab.describe.scenario import Experiment
 from socketlab.errors import EngineError
+from socketlab.run import experiments
 from socketlab.show.page import build
 from socketlab.show.page.build import Page, Problem
 from tests.unit import documents
@@ -137,7 +138,7 @@ def lecture(
 
     @contextmanager
     def made(_project: str, _engine: str | None, seed: str) -> Iterator[object]:
-        yield SimpleNamespace(experiment=experiment, seed=int(seed))
+        yield SimpleNamespace(seed=int(seed))
 
     def show(*_: object) -> object:
         told = documents.complete()
@@ -145,6 +146,7 @@ def lecture(
         return SimpleNamespace(document=told, exit_code=exit_code)
 
     monkeypatch.setattr(lecture_commands, "made", made)
+    monkeypatch.setattr(experiments, "measured", lambda _lab, asked: experiment(asked))
     monkeypatch.setattr(lecture_commands, "show", show)
 
 

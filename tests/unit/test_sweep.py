@@ -28,7 +28,7 @@ def test_packets_are_lost_and_delayed_where_they_arrive() -> None:
     asked = SWEEP.experiment(Protocol.TCP, 10, 2, Engine.AUTO).impairment
     assert asked.of(Direction.EGRESS) is None
     assert str(asked.spec) == "limit 800 delay 40ms loss 10% seed 238352156"
-    assert str(asked.traffic) == "tcp:12000"
+    assert str(asked.traffic) == "tcp:12001"
 
 
 def test_both_protocols_of_a_round_have_the_same_seed_and_rounds_have_others() -> None:

@@ -14,7 +14,7 @@ import pytest
 from socketlab import checkout
 from socketlab.errors import EngineError
 from socketlab.hosts import turns
-from socketlab.hosts.docker.compose_project import Lab
+from socketlab.hosts.docker.images import Images
 
 HOLDER = """
 import pathlib, sys
@@ -97,7 +97,7 @@ def test_file_that_is_removed_while_somebody_waits_to_lock_it_locks_nothing(
         assert path.exists()
 
 
-class Images(Lab):
+class Unbuilt(Images):
     """An image, to be built until it is. That takes until somebody else wants to build it, too."""
 
     def __init__(self, lock: Path) -> None:
@@ -107,12 +107,12 @@ class Images(Lab):
         """Return one image, or none."""
         return {} if self.built else {"image": ("source", {"context": ".", "dockerfile": "Dockerfile"})}
 
-    def _image(self, name: str) -> dict[str, Any]:
+    def attributes(self, name: str) -> dict[str, Any]:
         """Return that the engine does not have it."""
         del name
         return {}
 
-    def _output(self, *_command: object, **_variables: object) -> str:
+    def _execute(self, _name: str, _command: Any, _output: Any = None, /) -> str:
         deadline = time.monotonic() + 20
         while not waits_for(self.lock):
             assert time.monotonic() < deadline, "nobody waits for this one to have built it"
@@ -127,7 +127,7 @@ def waits_for(lock: Path) -> bool:
 
 
 def test_two_who_build_at_once_build_once(folder: Path) -> None:
-    images = Images(folder / f"socketlab-.images-{checkout.project()}.lock")
+    images = Unbuilt(folder / f"socketlab-.images-{checkout.project()}.lock")
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(images.build), pool.submit(images.build)]:
             done.result()

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from socketlab import cli
 from socketlab.errors import EngineError
-from socketlab.hosts.docker.compose_project import MADE_BY_COMPOSE, Lab
+from socketlab.hosts.backend import LogLine
+from socketlab.hosts.docker.compose_project import MADE_BY_COMPOSE, ComposeProject
 from socketlab.observe.words import on_one_line, printable
 
 HOSTILE = "\x1b]0;owned\x07\x9b31m\u202e"
@@ -32,9 +33,9 @@ def test_words_are_left_as_they_are() -> None:
 def test_log_of_a_malicious_host_tells_the_terminal_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     logged = f"2026-01-01T00:00:00.000000000Z {HOSTILE}\n".encode()
     container = SimpleNamespace(labels={MADE_BY_COMPOSE: "1"}, logs=lambda **_: logged)
-    lab = object.__new__(Lab)
+    lab = object.__new__(ComposeProject)
     monkeypatch.setattr(lab, "containers", lambda _service: [container])
-    assert lab.log("server") == [("00:00:00.000000", "server-1", SHOWN)]
+    assert lab.log("server") == [LogLine("00:00:00.000000", "server-1", SHOWN)]
 
 
 def test_error_that_quotes_a_malicious_host_tells_the_terminal_nothing(

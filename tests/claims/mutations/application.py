@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from socketlab.hosts.stage import Stage
+from socketlab.hosts.lab import Lab
 from tests.claims.mutation import Mutation
 
 
-def one_host(stage: Stage) -> Stage:
-    """Return a stage on which the clients run on the server's host."""
-    return replace(stage, client=stage.server)
+def one_host(lab: Lab) -> Lab:
+    """Return a lab on which the clients run on the server's host."""
+    return replace(lab, client=lab.server)
 
 
 MUTATIONS = [

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from socketlab.hosts.lab import PORT, Lab
 from socketlab.hosts.operated import Host, RemoteSocket
-from socketlab.hosts.stage import PORT, Stage
 from tests.claims.mutation import Mutation
 
 
@@ -21,9 +21,9 @@ class Hasty(Host):
         return made
 
 
-def hasty_client(stage: Stage) -> Stage:
-    """Return a stage on which the client's sockets connect when they are created."""
-    return replace(stage, client=Hasty(stage.client, stage.server))
+def hasty_client(lab: Lab) -> Lab:
+    """Return a lab on which the client's sockets connect when they are created."""
+    return replace(lab, client=Hasty(lab.client, lab.server))
 
 
 MUTATIONS = [

@@ -38,14 +38,14 @@ MUTATIONS = [
     Mutation(
         "a network that passes no ICMP messages on",
         frozenset({"Q3"}),
-        network=lambda stage: rules(stage, "iptables -A OUTPUT -p icmp -j DROP"),
+        network=lambda lab: rules(lab, "iptables -A OUTPUT -p icmp -j DROP"),
         spared=SCALE,
     ),
     Mutation(
         "a network in which the end of a connection is not heard",
         frozenset({"Q3"}),
-        network=lambda stage: rules(
-            stage,
+        network=lambda lab: rules(
+            lab,
             "iptables -A OUTPUT -p tcp --sport 12000 --tcp-flags FIN FIN -j DROP",
             "iptables -A OUTPUT -p tcp --sport 12000 --tcp-flags RST RST -j DROP",
         ),

@@ -21,13 +21,13 @@ MUTATIONS = [
     Mutation(
         "a firewall that drops ICMP",
         frozenset({"S4"}),
-        network=lambda stage: rules(stage, "iptables -A OUTPUT -p icmp -j DROP"),
+        network=lambda lab: rules(lab, "iptables -A OUTPUT -p icmp -j DROP"),
     ),
     Mutation(
         "a network that leads from the wrong port to the right one",
         frozenset({"S4", "U2"}),
-        network=lambda stage: rules(
-            stage, "iptables -t nat -A PREROUTING -p udp --dport 12001 -j REDIRECT --to-ports 12000"
+        network=lambda lab: rules(
+            lab, "iptables -t nat -A PREROUTING -p udp --dport 12001 -j REDIRECT --to-ports 12000"
         ),
     ),
     Mutation("a server without a name", frozenset({"S5", "N2"}), hosts=called_by_address),

@@ -27,7 +27,7 @@ def client(name: str, file: str, *turns_red: str) -> Mutation:
 
 def network(name: str, rule: str, *turns_red: str) -> Mutation:
     """Return a world with a firewall rule at the server."""
-    return Mutation(name, frozenset(turns_red), network=lambda stage: rules(stage, f"iptables {rule}"))
+    return Mutation(name, frozenset(turns_red), network=lambda lab: rules(lab, f"iptables {rule}"))
 
 
 MUTATIONS = [
@@ -76,13 +76,13 @@ MUTATIONS = [
         "a network that leads to another port",
         frozenset({"T1", "T2", "T6", "T7", "T8", "T10"}),
         programs={"tcp_server.py": "tcp_other_port.py", "server.py": "server_other_port.py"},
-        network=lambda stage: rules(
-            stage, "iptables -t nat -A PREROUTING -p tcp --dport 12000 -j REDIRECT --to-ports 12001"
+        network=lambda lab: rules(
+            lab, "iptables -t nat -A PREROUTING -p tcp --dport 12000 -j REDIRECT --to-ports 12001"
         ),
     ),
     Mutation(
         "a network that delivers each packet of the server twice",
         frozenset({"T4"}),
-        network=lambda stage: stage.impaired("duplicate 100%", "egress"),
+        network=lambda lab: lab.impaired("duplicate 100%", "egress"),
     ),
 ]

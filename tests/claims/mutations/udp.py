@@ -14,8 +14,8 @@ MUTATIONS = [
     Mutation(
         "a network that gives each client another port",
         frozenset({"U2", "U3", "U5"}),
-        network=lambda stage: rules(
-            stage, "iptables -t nat -A INPUT -p udp --dport 12000 -j SNAT --to-source :1000-1999"
+        network=lambda lab: rules(
+            lab, "iptables -t nat -A INPUT -p udp --dport 12000 -j SNAT --to-source :1000-1999"
         ),
         spared=dict.fromkeys(("U7", "U8"), "it puts the journals together by the client's port"),
     ),

@@ -25,7 +25,7 @@ from sidecar_state import Sidecar
 
 from socketlab.errors import EngineError
 from socketlab.hosts import operated
-from socketlab.hosts.docker import compose_project as lab
+from socketlab.run.experiments import progress_in
 from socketlab.show.progress import Progress
 from tests.fuzz.target import Draws, Target, one_line, replaced
 
@@ -121,7 +121,8 @@ def progress(data: bytes) -> None:
     """A line that a client writes to standard error while it runs."""
     shown = io.StringIO()
     told = Progress(shown, wanted=True, protocol="udp")
-    known = lab._tell(data, lambda *numbers: told.show(2.0, *numbers))
+    if known := progress_in(data):
+        told.show(2.0, *known)
     line = shown.getvalue()
     assert line.startswith("\r") if known else not line
     assert line[1:].isprintable()

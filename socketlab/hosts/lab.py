@@ -1,13 +1,13 @@
-"""Run: the hosts of a lecture, each operated from here: a server, two clients, and the network between them.
+"""A lab whose hosts are operated from here: a server, clients, and the network between them.
 
-A stage knows hosts (`socketlab.hosts.operated`) and no Docker; `on_docker` makes one of containers. So the
-same claims are shown on other hosts, too: `tests/kernel` has a stage inside a kernel that has netem.
+It is the same on every backend: claims, experiments and captures know nothing else. `operated` makes one of
+the hosts of a backend; `temporary` starts those first, and removes them in the end.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from secrets import token_hex
@@ -15,23 +15,26 @@ from socket import SOCK_DGRAM
 
 from netem_impairment import Direction, spread
 
-from socketlab.analyse.result import Network, Result, result
-from socketlab.describe.scenario import Engine, Experiment, ServerProgram, Servers
-from socketlab.errors import EngineError
+from socketlab.analyse.result import Network
+from socketlab.describe.scenario import Engine, ServerProgram
+from socketlab.errors import EngineError, HostEndedError, TraceError
+from socketlab.hosts.backend import Backend
 from socketlab.hosts.interrupts import undisturbed
-from socketlab.hosts.operated import HANGS_S, LOST_S, Host, Program, RemoteSocket, named
+from socketlab.hosts.operated import HANGS_S, LOST_S, PORT, Host, Program, RemoteSocket
 from socketlab.hosts.wire import FEW, MANY, Wire
 from socketlab.observe import evidence
-from socketlab.observe.evidence import Evidence
-from socketlab.run import experiments
 
-PORT = 12_000
+__all__ = ["JSON", "PORT", "READY", "Lab", "operated", "run_client", "temporary"]
+
+ANSWERED_OR_NOT = (0, 3)  # 3: a line went unanswered, and the journal says which
 AF_UNIX = 1  # Linux's number, of the hosts
 JSON = {"LOG_FORMAT": "json"}  # journals for programs
 # Where the sidecar is asked (services/netem/control.py), and the longest that it answers.
 CONTROL = "/run/netem"
 LONGEST_ANSWER = 1 << 17
 SLACK_S = 5.0
+LONGEST_S = 120.0  # a client: longer than any that an experiment can ask for
+KILLED = 128  # a shell's exit code for a program that a signal has ended is that and its number
 READY = {
     ServerProgram.CONCURRENT: "listen",
     ServerProgram.LECTURE_UDP: "ready to receive",  # "bind" is also in what it says when that fails
@@ -39,8 +42,54 @@ READY = {
 }
 
 
+def run_client(
+    client: Host,
+    arguments: Sequence[str],
+    typed: str = "",
+    environment: Mapping[str, str] | None = None,
+    on_error_line: Callable[[bytes], object] = lambda _line: None,
+    codes: Collection[int] = ANSWERED_OR_NOT,
+    merged: bool = False,
+) -> tuple[int, list[str]]:
+    """Run one of the lab's client programs to its end; return its exit code and the lines of its output.
+
+    Args:
+        client: its host.
+        arguments: as services/client/client.sh takes them: "udp", "stream", ...
+        typed: its standard input.
+        environment: of the program: LOG_FORMAT=json for a journal.
+        on_error_line: is called with each line of its standard error, as it comes.
+        codes: exit codes after which its output is of use.
+        merged: its output has the lines of standard error, too, as at a terminal.
+
+    Raises:
+        EngineError: it has ended with another code; its own last words are in the message.
+        TraceError: it was ended by somebody else: what it has measured is gone.
+    """
+    errors: list[bytes] = []
+
+    def keep(line: bytes) -> None:
+        errors.append(line)
+        on_error_line(line)
+
+    try:
+        script = 'exec sh client.sh "$@"' + (" 2>&1" if merged else "")
+        with client.start("sh", "-c", script, "sh", *arguments, environment=environment) as program:
+            program.type(typed)
+            program.end_input()
+            code, output = program.finish(keep, LONGEST_S)
+    except (HostEndedError, BrokenPipeError) as error:
+        raise TraceError(f"it was ended from outside ({error})") from error
+    if code in codes:
+        return code, output.splitlines()
+    if code < 0 or code >= KILLED:
+        raise TraceError(f"it was ended from outside (exit code {code})")
+    last = errors[-1].decode(errors="replace").strip() if errors else f"exit code {code}"
+    raise EngineError(f"the client failed: {last}")
+
+
 @dataclass
-class Stage:
+class Lab:
     """The hosts of a lecture.
 
     Attributes:
@@ -50,8 +99,6 @@ class Stage:
         programs: what is started in the place of a program, by its file's name: one broken on purpose.
         seed: for what is left to chance.
         machine: what all of this runs on.
-        netem: the command that is run in the sidecar in the place of `netem`; none: the sidecar is asked
-            itself, and no program has to be started for that.
         administrator: returns a client host whose programs may do with its network what its administrator
             may. None: on these hosts all programs may.
         taps: returns a capture host that shares the network of a host; of one that may also look behind an
@@ -66,10 +113,8 @@ class Stage:
     programs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seed: int = 1
     machine: Mapping[str, str | int] = field(default_factory=dict)
-    netem: tuple[str, ...] = ()
     administrator: Callable[[], Host] | None = None
     taps: Callable[[Host, bool], Host] | None = None
-    _journal: Program | None = None
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -86,7 +131,7 @@ class Stage:
 
     @property
     def network_seed(self) -> int:
-        """Netem's seed, the same as of an experiment with this stage's seed."""
+        """Netem's seed, the same as of an experiment with this lab's seed."""
         return spread(self.seed, Direction.INGRESS)
 
     def reset(self) -> None:
@@ -167,7 +212,7 @@ class Stage:
         """
         if self.sidecar is None:
             raise EngineError(self.no_sidecar)
-        own = f"{CONTROL}/stage-{token_hex(4)}"
+        own = f"{CONTROL}/lab-{token_hex(4)}"
         asking: RemoteSocket = self.sidecar.ask("socket", AF_UNIX, int(SOCK_DGRAM))
         try:
             with asking:
@@ -189,7 +234,7 @@ class Stage:
         """Return a context: what goes over the network at a host is captured; see `Wire`.
 
         Args:
-            host: one of the stage's.
+            host: one of this lab's.
             inside: also behind the impairment, which must be there before.
             few: some packets are all that there will be, so the capture begins sooner.
 
@@ -201,134 +246,60 @@ class Stage:
         room = FEW if few else MANY
         return Wire(self.taps(host, inside), host.name, inside=inside, room=room)
 
-    # --- experiments: what `socketlab.run.experiments` asks of hosts
-
-    def experiment(self, experiment: Experiment) -> Result:
-        """Send a numbered stream through an impairment, and return what became of each message."""
-        return result(experiment, self.observed(experiment))
-
-    def observed(
-        self, experiment: Experiment, watching: AbstractContextManager[None] | None = None
-    ) -> Evidence:
-        """Do the same, and return what both hosts and the network said of it.
-
-        Args:
-            experiment: what is to happen.
-            watching: is entered when the network is impaired, and left when all is measured.
-        """
-        with self.serve(ServerProgram.CONCURRENT, environment=JSON) as self._journal:
-            return experiments.run(self, experiment, lambda *_: None, watching)
-
     def impair(self, spec: str, directions: str, traffic: str) -> str:
         """Have the sidecar impair, check that packets pass through it, and return its counters as JSON."""
-        if self.netem:
-            options = ("--direction", directions, "--traffic", traffic)
-            self.in_network(*self.netem, "set", *options, *spec.split())
-        else:
-            self.ask_sidecar("set", spec=spec, directions=directions, traffic=traffic)
+        self.ask_sidecar("set", spec=spec, directions=directions, traffic=traffic)
         return self.sidecar_now()
 
     def sidecar_now(self, *, verify: bool = True) -> str:
         """Return the sidecar's counters as JSON; check first that packets still pass through it."""
-        if self.netem:
-            return self.in_network(*self.netem, "stats", "--json", *(["--verify"] if verify else []))
         return self.ask_sidecar("stats", **({"verify": "yes"} if verify else {}))
 
     def restore_network(self) -> None:
         """Have the sidecar let all packets pass as they come."""
-        if self.netem:
-            self.in_network(*self.netem, "clear")
-        else:
-            self.ask_sidecar("clear")
-
-    def client_journal(
-        self, arguments: Sequence[str], typed: str, told: Callable[[int, int, int], None]
-    ) -> list[str]:
-        """Run a client to its end and return the lines of its journal."""
-        del told  # nobody watches
-        within_s = experiments.LONGEST_S
-        with self.start(self.client, "client.sh", *arguments, environment=JSON) as program:
-            program.type(typed)
-            program.end_input()
-            code = program.wait(within_s)
-            output, errors = program.written()
-        if code not in {0, 3}:
-            raise EngineError(f"the client failed ({code}): {errors.strip()[-300:]}")
-        return output.splitlines()
-
-    def mark_log(self, service: str) -> float:
-        """Return how many lines the server has written."""
-        del service
-        assert self._journal is not None  # noqa: S101 - `experiment` has set it
-        return float(len(self._journal.written()[0].splitlines()))
-
-    def log_since(self, service: str, mark: float) -> list[str]:
-        """Return the lines that the server has written since a mark, complete up to now."""
-        del service
-        assert self._journal is not None  # noqa: S101
-        return self.journal(self._journal)[int(mark) :]
-
-    def journal(self, server: Program) -> list[str]:
-        """Return the lines that a UDP server has written, complete up to now.
-
-        What it writes is read as it comes. So it is sent a datagram from its own host: when that is in its
-        journal, all that came before is, too.
-        """
-        with self.server.udp() as last:
-            last.connect(("127.0.0.1", PORT))
-            last.send(b"mark")
-            last.recv(64)
-            wanted = f'"peer": "{named(last.getsockname())}"'
-            return server.wait_for(wanted).splitlines()
+        self.ask_sidecar("clear")
 
 
 @dataclass
 class Impaired:
     """The network, impaired in the body of a `with`."""
 
-    stage: Stage
+    lab: Lab
     spec: str
     directions: str
     traffic: str
 
     def __enter__(self) -> None:
-        self.stage.impair(self.spec, self.directions, self.traffic)
+        self.lab.impair(self.spec, self.directions, self.traffic)
 
     def __exit__(self, *_: object) -> None:
-        self.stage.restore_network()
+        self.lab.restore_network()
 
 
 @contextmanager
-def on_docker(project: str, engine: Engine = Engine.AUTO, seed: int = 1) -> Iterator[Stage]:
-    """Make the hosts of containers, and remove them, whatever happens.
+def operated(
+    backend: Backend, *, clients: int = 2, impaired: bool = True, no_sidecar: str = "", seed: int = 1
+) -> Iterator[Lab]:
+    """Operate the hosts of a lab that has been started; the clients end with the body.
+
+    Args:
+        backend: that carries them.
+        clients: one, which is then `other`, too; or two.
+        impaired: there is a sidecar.
+        no_sidecar: why there is none.
+        seed: of the lab.
 
     Raises:
-        EngineError: they cannot be made.
+        EngineError: a host cannot be operated.
     """
-    # Here, not above: a stage without Docker does without its package, too.
-    from socketlab.hosts.docker.compose_project import Lab  # noqa: PLC0415
-
-    lab = Lab(project, Servers.IDLE)
-    todo = ExitStack()
-    try:
-        todo.callback(lab.close)
-        todo.callback(lab.stop)
-        no_sidecar = ""
-        try:
-            lab.start_impaired(engine)
-        except EngineError as error:
-            no_sidecar = str(error)
-            lab.start()
-        environment = lab.environment(LOG_FORMAT="text")
-
-        def host(name: str) -> Host:
-            if name in {"client", "other"}:
-                return Host(name, lab.client_host_command(), environment)
-            return Host(name, lab.command_in(name), environment)
-
-        names = ["server", "client", "other", *([] if no_sidecar else ["netem"])]
+    roles = {"server": "server", "client": "client"}
+    if clients > 1:
+        roles["other"] = "client"
+    if impaired:
+        roles["sidecar"] = "netem"
+    with ExitStack() as todo:
         pool = ThreadPoolExecutor()
-        futures = {name: pool.submit(host, name) for name in names}
+        futures = {name: pool.submit(backend.operate, role) for name, role in roles.items()}
 
         def close_hosts() -> None:
             pool.shutdown()  # also when we are interrupted: those that are being made are closed, too
@@ -337,12 +308,17 @@ def on_docker(project: str, engine: Engine = Engine.AUTO, seed: int = 1) -> Iter
                     future.result().close()
 
         todo.callback(close_hosts)
-        made = {name: future.result() for name, future in futures.items()}
+        hosts = {name: future.result() for name, future in futures.items()}
+        for name in ("client", "other"):
+            if name in hosts:
+                hosts[name].name = name
+        for host in hosts.values():
+            _ = host.address  # asked for now, so that no capture has the question in it
 
         @cache
         def administrator() -> Host:
             """Return a client host of its own, made when it is wanted first; it stays until the end."""
-            made = Host("administrator", lab.client_host_command(privilege="NET_ADMIN"), environment)
+            made = backend.operate("client", privilege="NET_ADMIN")
             todo.callback(made.close)
             return made
 
@@ -352,29 +328,51 @@ def on_docker(project: str, engine: Engine = Engine.AUTO, seed: int = 1) -> Iter
             """Return a host's capture host; made when it is wanted first, it stays until the end."""
             key = (host.name, inside)
             if key not in taps:
-                if not taps:
-                    lab.build(COMPOSE_PROFILES="capture")
-                container = str(host.function("socket", "gethostname"))  # the engine names it so
-                command = lab.capture_host_command(container, inside=inside)
-                taps[key] = Host(f"capture at {host.name}", command, environment)
+                taps[key] = backend.operate_capture(host, inside=inside)
                 todo.callback(taps[key].close)
             return taps[key]
 
-        stage = Stage(
-            made["server"],
-            made["client"],
-            made["other"],
-            made.get("netem"),
+        lab = Lab(
+            hosts["server"],
+            hosts["client"],
+            hosts.get("other", hosts["client"]),
+            hosts.get("sidecar"),
             no_sidecar,
             seed=seed,
-            machine=lab.machine(),
+            machine=backend.machine(),
             administrator=administrator,
-            taps=tap,
+            taps=tap if backend.can_capture else None,
         )
-        if stage.sidecar is not None:
+        yield lab
+
+
+@contextmanager
+def temporary(backend: Backend, engine: Engine = Engine.AUTO, seed: int = 1) -> Iterator[Lab]:
+    """Start hosts, operate them, and remove them, whatever happens.
+
+    Args:
+        backend: that carries them.
+        engine: that is to impair. Where it cannot, there is no sidecar, and the lab says why.
+        seed: of the lab.
+
+    Raises:
+        EngineError: they cannot be made.
+    """
+    todo = ExitStack()
+    try:
+        todo.callback(backend.close)
+        todo.callback(backend.stop)
+        backend.start()
+        no_sidecar = ""
+        try:
+            backend.start_sidecar(engine)
+        except EngineError as error:
+            no_sidecar = str(error)
+        lab = todo.enter_context(operated(backend, impaired=not no_sidecar, no_sidecar=no_sidecar, seed=seed))
+        if lab.sidecar is not None:
             # From the beginning it is as it is after an impairment: nothing passes through the sidecar.
-            stage.restore_network()
-        yield stage
+            lab.restore_network()
+        yield lab
     finally:
         with undisturbed():
             todo.close()

@@ -1,0 +1,83 @@
+"""What tests have made on an engine, by the names that they took for it."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from functools import partial
+
+import docker
+from docker.errors import APIError, NotFound
+
+from socketlab.errors import EngineError
+from socketlab.hosts.docker.bundle import ROLE_LABEL
+from socketlab.hosts.docker.compose_project import MADE_BY_COMPOSE, PROJECT_LABEL, looking_at_engine
+from socketlab.run import leases
+
+TEST_LABEL = "org.socketlab.test"  # on what tests make beside a lab: the name that it was made under
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something on the engine.
+
+    Attributes:
+        kind: "container", "network" or "image".
+        name: its name, or short id.
+        test: the name that a test has made it under; nothing: it is no test's.
+    """
+
+    kind: str
+    name: str
+    test: str
+    remove: Callable[[], object] = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+def things(client: docker.DockerClient) -> list[Thing]:
+    """Return all containers, networks and images of an engine, in the order in which they can be removed."""
+    found = []
+    for container in client.containers.list(all=True, ignore_removed=True):
+        labels = container.labels
+        # Compose's label of the project alone says nothing: see MADE_BY_COMPOSE.
+        made_for = labels.get(PROJECT_LABEL, "") if ROLE_LABEL in labels and MADE_BY_COMPOSE in labels else ""
+        test = _test(labels.get(TEST_LABEL, made_for))
+        found.append(Thing("container", str(container.name), test, partial(container.remove, force=True)))
+    for network in client.networks.list():
+        labels = network.attrs.get("Labels") or {}
+        test = _test(labels.get(TEST_LABEL, labels.get(PROJECT_LABEL, "")))
+        found.append(Thing("network", str(network.name), test, network.remove))
+    for image in client.images.list():
+        for name in image.tags or [str(image.short_id)]:
+            removing = partial(client.images.remove, name)
+            test = _test(name.partition("/")[0]) or _test(name.rpartition(":")[2])
+            found.append(Thing("image", name, test, removing))
+    return found
+
+
+def _test(name: str) -> str:
+    return name if leases.NAME.fullmatch(name) else ""
+
+
+def remove_tests(names: Collection[str]) -> list[str]:
+    """Remove all that was made under these names of tests; return what that was.
+
+    Raises:
+        EngineError: something could not be removed. All else has been.
+    """
+    removed, failed = [], []
+    with looking_at_engine("remove what tests have left") as client:
+        # All containers first: one can be on a network that was made under another name.
+        for thing in things(client):
+            if thing.test in names:
+                try:
+                    thing.remove()
+                except NotFound:
+                    continue  # a container removes itself when it ends
+                except APIError as error:
+                    failed.append(f"the {thing}: {error.explanation}")
+                else:
+                    removed.append(str(thing))
+    if failed:
+        raise EngineError(f"cannot remove {'; '.join(failed)}")
+    return removed
