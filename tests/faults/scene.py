@@ -372,7 +372,8 @@ class Scene:
                     raise CannotBeTried("all messages were answered before their traffic was seen")
                 raise Broken(f"the traffic has not begun: {ended.said}")
             code, counters = self.sidecar.exec_run(["netem", "stats", "--json"])
-            to_server = json.loads(cast("bytes", counters))["directions"]["ingress"] if code == 0 else {}
+            directions = json.loads(cast("bytes", counters))["directions"] if code == 0 else {}
+            to_server = directions.get("ingress", {})
             return bool(to_server.get("spec")) and to_server["packets"] > BEGUN
 
         eventually("traffic at the server", under_way, max(PATIENCE_S, self.allowed_s()))

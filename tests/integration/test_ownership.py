@@ -16,7 +16,12 @@ from tests.complaints import complaints
 from tests.integration.checkouts import Checkout
 
 # The command, but for the name: an image of this name may be there, and in use.
-NAME_IMAGE = "import sys; from socketlab.cli import lab_commands as lab; lab.NETEM_IMAGE = sys.argv[1]; lab.netem_image()"
+NAME_IMAGE = """
+import sys
+from socketlab.cli import lab_commands
+lab_commands.NETEM_IMAGE = sys.argv[1]
+lab_commands.netem_image()
+"""
 FOREIGN = """
 services:
   theirs:

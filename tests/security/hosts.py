@@ -51,3 +51,8 @@ def mounts(host: Host) -> list[Mount]:
 def docker_run(image: str, *options: str) -> Sequence[str]:
     """Return the command that makes a host as Docker does when it is told nothing, but for some options."""
     return ["docker", "run", "--rm", "--interactive", "--init", *options, image, "remote"]
+
+
+def address_of(host: Host) -> str:
+    """Return the address of a host that is on no network of the lab's."""
+    return str(host.function("socket", "gethostbyname", host.function("socket", "gethostname")))

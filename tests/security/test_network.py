@@ -18,7 +18,7 @@ from socketlab.hosts.lab import PORT, Lab
 from socketlab.hosts.operated import Host, RemoteSocket
 from socketlab.observe.packets import Packet, packets
 from tests.security.conftest import Others
-from tests.security.hosts import probe
+from tests.security.hosts import address_of, probe
 from tests.unit.frames import ethernet, ipv4, pcap, record, udp
 
 OUTSIDE = "192.0.2.1"  # for documentation, RFC 5737: nobody has it, and it is not on any network here
@@ -95,7 +95,7 @@ def compose(project: str, lab: Lab) -> Iterator[ComposeProject]:
 @pytest.fixture(scope="module")
 def subnet(compose: ComposeProject, engine: docker.DockerClient) -> dict[str, str]:
     """The lab's network as the engine has it: Subnet, Gateway."""
-    found: dict[str, str] = engine.networks.get(f"{compose.project}_compose").attrs["IPAM"]["Config"][0]
+    found: dict[str, str] = engine.networks.get(f"{compose.project}_lab").attrs["IPAM"]["Config"][0]
     return found
 
 
@@ -127,7 +127,7 @@ def test_machine_is_not_reached(
     assert listener.heard() == []
     # From a network with a way out the same service is reached, by the same knock.
     assert knock(plain, (bridge, listener.port)) == ["connected"]
-    assert listener.heard() == [f"udp {plain.address}", f"tcp {plain.address}"]
+    assert listener.heard() == [f"udp {address_of(plain)}", f"tcp {address_of(plain)}"]
     machine.reset()
 
 
@@ -137,7 +137,7 @@ def test_hosts_of_other_networks_are_not_reached(
 ) -> None:
     host = {"server": lab.server, "client": lab.client, "guest": others.guest()}[who]
     plain_listens, neighbour_listens = Listener.on(plain), Listener.on(neighbour)
-    places = (plain.address, plain_listens.port), (neighbour.address, neighbour_listens.port)
+    places = (address_of(plain), plain_listens.port), (address_of(neighbour), neighbour_listens.port)
     assert "connected" not in knock(host, *places)
     assert plain_listens.heard() == neighbour_listens.heard() == []
     # And the other way round: nobody comes in from another network.
@@ -161,7 +161,7 @@ def neighbour(others: Others, engine: docker.DockerClient, project: str) -> Iter
 
 def test_network_is_closed_twice(compose: ComposeProject, engine: docker.DockerClient) -> None:
     # Each alone keeps packets in: nobody is there to forward them, and forwarding is forbidden.
-    network = engine.networks.get(f"{compose.project}_compose").attrs
+    network = engine.networks.get(f"{compose.project}_lab").attrs
     assert network["Internal"] is True
     assert network["Options"]["com.docker.network.bridge.inhibit_ipv4"] == "true"
 
@@ -261,7 +261,7 @@ def test_nothing_is_published_on_the_machine(
     # What listens on the machine for a container is a process that names the container's address.
     assert addresses & proxied(machine) == set()
     published = others.careless()
-    assert published.address in proxied(machine)
+    assert address_of(published) in proxied(machine)
     rows = [row.local for row in machine.sockets("tcp") if row.state == "LISTEN"]
     attributes = engine.containers.get(published.function("socket", "gethostname")).attrs
     [binding] = attributes["NetworkSettings"]["Ports"][f"{PORT}/tcp"]
