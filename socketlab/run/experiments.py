@@ -130,9 +130,10 @@ def progress_in(line: bytes) -> tuple[int, int, int] | None:
     """Return how many messages a client has sent, got answers to, and of how many; None: it says no such."""
     try:
         counts = json.loads(line)
-        return int(counts["sent"]), int(counts["answered"]), int(counts["of"])
+        sent, answered, of = (counts[name] for name in ("sent", "answered", "of"))
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
+    return (sent, answered, of) if {type(sent), type(answered), type(of)} == {int} else None
 
 
 def journal_of(server: RunningProgram) -> list[str]:
