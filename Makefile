@@ -94,7 +94,7 @@ doctor: ## What this machine can do, and how to mend what it cannot
 	@$(SETUP) doctor
 
 clean: venv ## Remove what this checkout has made, but for results, captures and the base image
-	@$(RUN) clean; code=$$?; $(SETUP) remove-venv && \
+	@.venv/bin/python -m tests.leftovers; $(RUN) clean; code=$$?; $(SETUP) remove-venv && \
 		for made in $(wildcard $(MADE)); do rm -rf $$made && echo "removed $$made"; done; exit $$code
 
 distclean: clean ## Remove the base image too

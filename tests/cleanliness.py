@@ -28,8 +28,9 @@ from pathlib import Path
 from socketlab.checkout import ROOT
 from socketlab.errors import LabError
 from socketlab.hosts.docker.compose_project import is_ours, looking_at_engine
-from socketlab.hosts.docker.leftovers import things
-from socketlab.run import leases, reaper
+from socketlab.run import leases
+from tests import leftovers
+from tests.leftovers import things
 
 # In the checkout; they are ignored by git, and kept on purpose.
 KEPT = re.compile(
@@ -85,9 +86,9 @@ def on_engine(run: Run) -> Found:
 
 def namespaces(run: Run) -> Found:
     """Return the network namespaces that have a name."""
-    if not reaper.NAMESPACES.is_dir():
+    if not leftovers.NAMESPACES.is_dir():
         return {}
-    names = sorted(entry.name for entry in reaper.NAMESPACES.iterdir())
+    names = sorted(entry.name for entry in leftovers.NAMESPACES.iterdir())
     return {f"network namespace {name}": run.whose(leases.lease_of(name)) for name in names}
 
 
@@ -213,7 +214,7 @@ def told(before: Snapshot, after: Snapshot) -> tuple[list[str], list[str]]:
 def reap() -> list[str]:
     """Remove what killed runs have left; return lines about that."""
     try:
-        return [f"removed what a killed run has left: {thing}" for thing in reaper.reap()]
+        return [f"removed what a killed run has left: {thing}" for thing in leftovers.reap()]
     except LabError as error:
         return [f"what killed runs may have left is not looked for: {error}"]
 

@@ -20,7 +20,6 @@ from socketlab.hosts.docker.compose_project import ComposeProject, projects
 from socketlab.hosts.lab import JSON, KILLED, run_client
 from socketlab.hosts.log_times import in_order
 from socketlab.observe import trace
-from socketlab.run.reaper import reap
 from socketlab.show import files, report
 from socketlab.show.progress import waiting
 
@@ -161,8 +160,6 @@ def netem_image() -> None:
 
 def clean() -> None:
     """Remove the labs made from here and the images of their hosts; nothing made from elsewhere."""
-    for thing in reap():
-        typer.echo(f"removed the {thing}, which a killed run has left")
     for project in projects():
         with closing(hosts.backend(project)) as lab:
             with waiting(REMOVING):

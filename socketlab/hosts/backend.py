@@ -32,12 +32,12 @@ class Backend(Protocol):
     """The hosts of one lab, and what carries them.
 
     Attributes:
-        project: the lab's name; labs of different names run side by side.
+        name: the lab's; labs of different names run side by side.
         servers: what runs on the server host, or will.
         can_capture: packets can be captured here.
     """
 
-    project: str
+    name: str
     servers: Servers
     can_capture: bool
 

@@ -5,20 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from socketlab.claims import registry
-from socketlab.describe.scenario import Servers
-from socketlab.hosts.docker.compose_project import ComposeProject
-from socketlab.hosts.lab import Lab, temporary
-from socketlab.run import leases
+from socketlab.hosts.lab import Lab
 
 # Sections: what they show is patience, of TCP or of a client.
 SLOW = {"congestion", "repair", "reliability"}
-
-
-@pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
-    """A server, two clients, and the network between them, of a project of their own."""
-    with temporary(ComposeProject(leases.take(), Servers.IDLE)) as made:
-        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -113,7 +113,7 @@ def two_experiments(scene: Scene) -> Seen:
 
 def two_lectures(scene: Scene) -> Seen:
     """Start a second lecture while one is shown."""
-    project = f"{scene.lab.project}-lecture"
+    project = f"{scene.lab.name}-lecture"
     command = [sys.executable, "-m", "socketlab", "lecture", CLAIM[scene.protocol], "--project", project]
     first = Running(command)
     try:
@@ -132,7 +132,7 @@ def two_lectures(scene: Scene) -> Seen:
 
 def lecture_interrupted(scene: Scene) -> Seen:
     """Interrupt the lecture at moments from its beginning to its end: while hosts are made, and removed."""
-    project = f"{scene.lab.project}-lecture"
+    project = f"{scene.lab.name}-lecture"
     command = [sys.executable, "-m", "socketlab", "lecture", CLAIM[scene.protocol], "--project", project]
     usual = Running(command).end()
     assert usual.took_s is not None

@@ -82,7 +82,7 @@ def full_for_captures(scene: Scene) -> Seen:
     """The file of packets is larger than what is free where it is to go."""
     folder = scene.folder / "captures"
     folder.mkdir(exist_ok=True)
-    project = f"{scene.lab.project}-capture"
+    project = f"{scene.lab.name}-capture"
     command = [
         sys.executable,
         "-m",

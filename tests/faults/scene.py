@@ -260,7 +260,7 @@ class Scene:
 
     def everything(self, project: str = "") -> list[str]:
         """Return the names of all that there is of the lab on the engine, or of another one."""
-        label = f"com.docker.compose.project={project or self.lab.project}"
+        label = f"com.docker.compose.name={project or self.lab.name}"
         wanted: dict[str, str | list[str] | bool] = {"label": label}
         found = [
             str(one.name)
@@ -291,14 +291,14 @@ class Scene:
     @property
     def client(self) -> Container:
         """The container of the client that sends."""
-        found = self.engine.containers.list(filters={"name": f"{self.lab.project}-client-"})
+        found = self.engine.containers.list(filters={"name": f"{self.lab.name}-client-"})
         if len(found) != 1:
             raise Broken(f"expected one client at work, found {len(found)}")
         return found[0]
 
     def network(self) -> Any:
         """Return the lab's network."""
-        return self.engine.networks.get(f"{self.lab.project}_lab")
+        return self.engine.networks.get(f"{self.lab.name}_lab")
 
     def signal(self, container: Container, number: signal.Signals) -> None:
         """Send a signal to the program of a container, not to its first process, which would ignore it."""
@@ -310,7 +310,7 @@ class Scene:
 
     def command(self, name: str, *arguments: str, program: Sequence[str] = PROGRAM) -> list[str]:
         """Return a command line of `socketlab` for this lab."""
-        return [sys.executable, *program, name, *arguments, "--project", self.lab.project]
+        return [sys.executable, *program, name, *arguments, "--project", self.lab.name]
 
     def start(
         self,

@@ -28,7 +28,7 @@ class Command:
         return subprocess.Popen(
             ["env", "--default-signal=INT", sys.executable, "-m", "socketlab",
              arguments[0], *USERSPACE, *arguments[1:],
-             "--project", self.lab.project, "--json", str(self._file)],
+             "--project", self.lab.name, "--json", str(self._file)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
         )  # fmt: skip
 

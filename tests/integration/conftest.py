@@ -1,29 +1,39 @@
-"""A lab of its own for these tests: removed whatever happens, its log shown with each failure."""
+"""Tests of a Compose project, by pytest-docker: copy this page for a project of your own.
+
+pytest-docker starts the project before the first test that asks for `docker_services`, and removes it after
+the last one. Its fixtures say what, under which name, and how; they are overridden here. `project` waits
+until the service answers, which is more than that its container runs.
+"""
 
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import docker
 import pytest
 from pytest_docker.plugin import Services
-from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from socketlab import checkout
 from socketlab.checkout import ROOT
 from socketlab.hosts.docker.compose_project import ComposeProject
-from socketlab.hosts.docker.docker_engine import connect
 from socketlab.run import leases
 from tests.integration.command import Command
 from tests.integration.hosts import Hosts
+from tests.integration.scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 from tests.integration.sidecar import Attach
+
+__all__ = ["pytest_collection_modifyitems", "pytest_xdist_make_scheduler"]  # hooks, which pytest finds here
+
+ANSWERS_WITHIN_S, PAUSE_S = 60.0, 0.1
+
+
+# --- what pytest-docker asks for
 
 
 @pytest.fixture(scope="session")
 def docker_compose_file() -> str:
-    """Where pytest-docker finds the lab."""
+    """The project's Compose file."""
     return str(ROOT / "compose.yaml")
 
 
@@ -41,7 +51,7 @@ def docker_compose_command() -> str:
 
 @pytest.fixture(scope="session")
 def docker_setup() -> list[str]:
-    """Commands that start the lab."""
+    """Commands that start the project: its server. A client holds its conversation, and ends."""
     return ["up --detach --no-deps server"]
 
 
@@ -52,64 +62,40 @@ def docker_cleanup() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def lab(request: pytest.FixtureRequest, docker_compose_project_name: str) -> ComposeProject:
-    """The running lab, its server answering."""
-    lab = ComposeProject(docker_compose_project_name)
+def project(request: pytest.FixtureRequest, docker_compose_project_name: str) -> ComposeProject:
+    """The running project, its server answering."""
+    project = ComposeProject(docker_compose_project_name)
 
     def remove() -> None:
-        lab.stop()
-        lab.close()
+        project.stop()
+        project.close()
 
     # Before set-up: pytest-docker cleans up only what it has set up without an error.
     request.addfinalizer(remove)  # noqa: PT021 - what comes after a yield would not run then
-    lab.images.build()
+    project.images.build()
     services: Services = request.getfixturevalue("docker_services")
-    assert services is not None
-    lab.wait_until_answering()
-    request.session.stash[LAB] = lab
-    return lab
+    services.wait_until_responsive(check=project.answers, timeout=ANSWERS_WITHIN_S, pause=PAUSE_S)
+    return project
+
+
+# --- what else these tests need
 
 
 @pytest.fixture(scope="session")
 def netem_image() -> None:
     """The sidecar's image, built."""
-    with closing(ComposeProject(leases.take())) as lab:
-        lab.images.build(COMPOSE_PROFILES="impaired")
-
-
-@pytest.fixture
-def own_lab() -> Iterator[ComposeProject]:
-    """A lab for one test that stops, starts or breaks it. Not started yet."""
-    lab = ComposeProject(leases.take())
-    try:
-        yield lab
-    finally:
-        lab.stop()
-        lab.close()
+    with closing(ComposeProject(leases.take())) as project:
+        project.images.build(COMPOSE_PROFILES="impaired")
 
 
 @pytest.fixture(scope="module")
-def experiments(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Command]:
-    """The commands, on a lab for the tests of this file."""
-    lab = ComposeProject(leases.take())
-    with closing(lab):
+def experiments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    """The commands, on a project for the tests of this file."""
+    with closing(ComposeProject(leases.take())) as project:
         try:
-            yield Command(lab, tmp_path_factory.mktemp("results"))
-            if request.session.testsfailed:
-                for line in lab.log("netem")[-40:]:
-                    print(f"{line.host} | {line.text}")
+            yield Command(project, tmp_path_factory.mktemp("results"))
         finally:
-            lab.stop()
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[docker.DockerClient]:
-    """The engine, by the SDK."""
-    client = connect()
-    yield client
-    client.close()
+            project.stop()
 
 
 @pytest.fixture
@@ -137,52 +123,9 @@ def tshark() -> str:
     return found
 
 
-LAB = pytest.StashKey[ComposeProject]()
-
-# Of these files each test has hosts of its own, or what its worker has; of all others the tests share hosts.
-APART = {"test_netem_life"}
-# Those that take longest are begun first: in the end no worker is alone for long.
-FIRST = (
-    "test_document_commands", "test_experiments", "test_capture", "test_bundle", "test_lab", "test_ownership",
-    "test_experiments_with_a_seed", "test_netem_life", "test_netem",
-)  # fmt: skip
-
-
-class ByHosts(LoadFileScheduling):  # type: ignore[misc]  # it comes without types
-    """Gives a worker all tests that share hosts."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        """Return the name of what a worker takes as a whole."""
-        file = nodeid.partition("::")[0]
-        return nodeid if Path(file).stem in APART else file
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByHosts | None:
-    """Do so for --dist=loadfile."""
-    # Not by marks and --dist=loadgroup: pytest-xdist 3.8 makes no groups of them under pytest 9.
-    return ByHosts(config, log) if config.getoption("dist") == "loadfile" else None
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes longest first."""
-    files = {name: number for number, name in enumerate(FIRST)}
-    items.sort(key=lambda item: files.get(item.path.stem, len(files)))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Put the lab's log into the report of a test that failed."""
-    report = yield
-    lab = item.session.stash.get(LAB, None)
-    if report.failed and lab is not None:
-        log = "\n".join(f"{line.host} | {line.text}" for line in lab.log("server", "client")[-60:])
-        report.sections.append(("the lab's log", log))
-    return report
-
-
 @pytest.fixture
 def attach(engine: docker.DockerClient) -> Iterator[Attach]:
+    """Attaches sidecars to containers; they are removed at the end."""
     attach = Attach(engine)
     try:
         yield attach

@@ -14,9 +14,9 @@ from docker.models.networks import Network
 from socketlab import checkout
 from socketlab.describe.scenario import Conversation
 from socketlab.hosts.docker.compose_project import ComposeProject
-from socketlab.hosts.docker.leftovers import TEST_LABEL
 from socketlab.hosts.lab import JSON, run_client
 from socketlab.run import leases
+from tests.leftovers import TEST_LABEL
 
 IMAGE = checkout.image("client")
 WITHIN_S = 120.0  # ends what hangs
@@ -24,7 +24,7 @@ WITHIN_S = 120.0  # ends what hangs
 
 def left_of(engine: docker.DockerClient, project: str) -> list[str]:
     """Return the names of what is left of a project on the engine."""
-    label = f"com.docker.compose.project={project}"
+    label = f"com.docker.compose.name={project}"
     containers = engine.containers.list(all=True, filters={"label": label})
     networks = engine.networks.list(filters={"label": label})
     return [str(each.attrs["Name"]) for each in (*containers, *networks)]
@@ -48,7 +48,7 @@ class Hosts:
 
     def network_of(self, lab: ComposeProject) -> str:
         """Return the name of a lab's network."""
-        return f"{lab.project}_lab"
+        return f"{lab.name}_lab"
 
     def start(
         self, network: str, command: list[str], *, alias: str | None = None, program: Path | None = None

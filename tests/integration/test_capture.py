@@ -20,10 +20,10 @@ import pytest
 
 from socketlab.analyse.journeys import Outcome, journeys
 from socketlab.checkout import ROOT
-from socketlab.describe.scenario import Conversation, Protocol, Servers
+from socketlab.describe.scenario import Conversation, Protocol
 from socketlab.errors import EngineError, TraceError
 from socketlab.hosts.docker.compose_project import ComposeProject
-from socketlab.hosts.lab import PORT, Lab, temporary
+from socketlab.hosts.lab import PORT, Lab
 from socketlab.hosts.operated import PATIENCE_S, Host, RemoteSocket, named
 from socketlab.observe.packets import Packet, packets
 from socketlab.run import leases
@@ -33,13 +33,6 @@ from tests.integration.hosts import left_of, talk
 
 AF_PACKET, SOCK_RAW, ETH_P_ALL = 17, 3, 3  # Linux's numbers, of the hosts
 NET_ADMIN, NET_RAW = 1 << 12, 1 << 13  # <linux/capability.h>
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    """The hosts, for the tests of this file."""
-    with temporary(ComposeProject(leases.take(), Servers.IDLE)) as made:
-        yield made
 
 
 def exchange(lab: Lab, *texts: bytes, lossy: bool = False) -> list[tuple[str, int]]:
@@ -361,17 +354,17 @@ def test_stage_without_capture_hosts_says_so(lab: Lab) -> None:
 # --- by hand
 
 
-def test_by_hand_a_capture_is_a_file_or_lines(own_lab: ComposeProject, tmp_path: Path) -> None:
-    own_lab.images.build(COMPOSE_PROFILES="capture")
-    own_lab.start()
-    run = own_lab.compose("--progress", "quiet", "run", "--rm", "--no-TTY", "--no-deps", "capture")
+def test_by_hand_a_capture_is_a_file_or_lines(own_project: ComposeProject, tmp_path: Path) -> None:
+    own_project.images.build(COMPOSE_PROFILES="capture")
+    own_project.start()
+    run = own_project.compose("--progress", "quiet", "run", "--rm", "--no-TTY", "--no-deps", "capture")
     file = tmp_path / "my.pcap"
     at_terminal = f"{shlex.join(run)} pcap udp port 12000 > {file}"
-    pcap = pexpect.spawn("sh", ["-c", at_terminal], env=dict(own_lab.environment()), timeout=120)
+    pcap = pexpect.spawn("sh", ["-c", at_terminal], env=dict(own_project.environment()), timeout=120)
     # A number of packets after which it ends is tcpdump's own option.
     show = subprocess.Popen(
         [*run, "show", "-c", "4", "udp", "port", "12000"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=own_lab.environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=own_project.environment(),
     )  # fmt: skip
     try:
         pcap.expect("listening on eth0")
@@ -381,7 +374,7 @@ def test_by_hand_a_capture_is_a_file_or_lines(own_lab: ComposeProject, tmp_path:
             line = show.stderr.readline()
             assert line, f"it has ended: {said!r}"
             said += line
-        talk(own_lab, Conversation(Protocol.UDP, ("hello", "again")))
+        talk(own_project, Conversation(Protocol.UDP, ("hello", "again")))
         lines, _complaints = show.communicate(timeout=120)
         pcap.sendintr()
         pcap.expect(pexpect.EOF)

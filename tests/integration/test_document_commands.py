@@ -38,7 +38,7 @@ class Reader:
         if command not in self._known:
             line, environment = (
                 self._here(command),
-                self.lab.environment(COMPOSE_PROJECT_NAME=self.lab.project),
+                self.lab.environment(COMPOSE_PROJECT_NAME=self.lab.name),
             )
             self._known[command] = typed_at(line, typed, environment) if typed else run(line, environment)
         return self._known[command]
@@ -54,7 +54,7 @@ class Reader:
             project, file = leases.take(), self._folder / f"{len(self.captures)}.pcapng"
             self.captures[command] = project, file
             return f"{line}{engine} --project {project} --file {file}"
-        return f"{line}{engine} --project {self.lab.project}"
+        return f"{line}{engine} --project {self.lab.name}"
 
 
 def run(line: str, environment: Mapping[str, str]) -> tuple[int, list[str], list[str]]:

@@ -45,7 +45,7 @@ def test_wrong_word_is_refused_before_anything_is_touched() -> None:
     untouched = ComposeProject(leases.take())
     with closing(untouched):
         done = subprocess.run(
-            [sys.executable, "-m", "socketlab", "lossy-udp", "--loss", "x", "--project", untouched.project],
+            [sys.executable, "-m", "socketlab", "lossy-udp", "--loss", "x", "--project", untouched.name],
             capture_output=True,
             text=True,
             timeout=120,

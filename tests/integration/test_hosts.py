@@ -23,9 +23,9 @@ def read(container: Container, file: str) -> str:
     return text
 
 
-def test_server_runs_without_privileges(lab: ComposeProject) -> None:
+def test_server_runs_without_privileges(project: ComposeProject) -> None:
     status = dict(
-        line.split(":\t", 1) for line in read(lab.container("server"), "/proc/1/status").splitlines()
+        line.split(":\t", 1) for line in read(project.container("server"), "/proc/1/status").splitlines()
     )
     assert status["Uid"].split() == ["10001"] * 4
     assert status["NoNewPrivs"] == "1"
@@ -33,44 +33,46 @@ def test_server_runs_without_privileges(lab: ComposeProject) -> None:
         assert int(status[capabilities], 16) == 0
 
 
-def test_server_cannot_write_to_its_file_system(lab: ComposeProject) -> None:
-    code, said = inside(lab.container("server"), "open('/srv/x', 'w')")
+def test_server_cannot_write_to_its_file_system(project: ComposeProject) -> None:
+    code, said = inside(project.container("server"), "open('/srv/x', 'w')")
     assert code == 1
     assert "Read-only file system" in said
 
 
-def test_server_has_limits_and_publishes_nothing(lab: ComposeProject) -> None:
-    attributes = lab.container("server").attrs
+def test_server_has_limits_and_publishes_nothing(project: ComposeProject) -> None:
+    attributes = project.container("server").attrs
     host = attributes["HostConfig"]
     assert host["Memory"] == 256 << 20
     assert host["PidsLimit"] == 32
     assert host["PortBindings"] in ({}, None)
     assert not any(attributes["NetworkSettings"]["Ports"].values())
     assert "Max open files            10100                10100" in read(
-        lab.container("server"), "/proc/1/limits"
+        project.container("server"), "/proc/1/limits"
     )
 
 
-def test_network_has_no_way_out(lab: ComposeProject, engine: docker.DockerClient) -> None:
+def test_network_has_no_way_out(project: ComposeProject, engine: docker.DockerClient) -> None:
     # Newer engines give such a network no default route, older ones (20.10) a rule that drops what leaves it.
-    [network] = engine.networks.list(filters={"label": f"com.docker.compose.project={lab.project}"})
+    [network] = engine.networks.list(filters={"label": f"com.docker.compose.name={project.name}"})
     assert network.attrs["Internal"] is True
 
 
-def test_server_has_one_udp_socket_and_one_listening_socket_on_the_lectures_port(lab: ComposeProject) -> None:
-    assert converse(lab) == 0
-    container = lab.container("server")
+def test_server_has_one_udp_socket_and_one_listening_socket_on_the_lectures_port(
+    project: ComposeProject,
+) -> None:
+    assert converse(project) == 0
+    container = project.container("server")
     udp, tcp = (sockets.parse(name, read(container, f"/proc/net/{name}")) for name in ("udp", "tcp"))
     assert [row.local for row in udp if row.port == 12_000] == ["0.0.0.0:12000"]
     assert [row.local for row in tcp if row.port == 12_000 and row.state == "LISTEN"] == ["0.0.0.0:12000"]
 
 
-def test_docker_reports_the_server_healthy(lab: ComposeProject) -> None:
+def test_docker_reports_the_server_healthy(project: ComposeProject) -> None:
     # `docker compose up` waits for this before it starts the client.
-    attributes = lab.container("server").attrs
+    attributes = project.container("server").attrs
     command, *words = attributes["Config"]["Healthcheck"]["Test"]
     assert (command, words) == ("CMD", ["python3", "healthcheck.py", "lecture"])
-    assert lab.container("server").exec_run(words)[0] == 0
+    assert project.container("server").exec_run(words)[0] == 0
     assert attributes["State"]["Health"]["Status"] in {"healthy", "starting"}
 
 
@@ -83,9 +85,9 @@ for entry in pathlib.Path("/proc").iterdir():
 """
 
 
-def test_healthcheck_fails_while_a_program_sleeps(lab: ComposeProject) -> None:
+def test_healthcheck_fails_while_a_program_sleeps(project: ComposeProject) -> None:
     # Its sockets stay open, and TCP connections to it still succeed: that shows nothing.
-    container = lab.container("server")
+    container = project.container("server")
     for program, complaint in (
         ("udp_server", "cannot get an answer (SOCK_DGRAM): timed out"),
         ("tcp_server", "the process that listens on TCP port 12000 is stopped"),
@@ -99,28 +101,28 @@ def test_healthcheck_fails_while_a_program_sleeps(lab: ComposeProject) -> None:
         finally:
             assert inside(container, go_on) == (0, "sent")
         assert (code, said) == (1, f"healthcheck: {complaint}\n".encode())
-        lab.wait_until_answering()
+        project.wait_until_answering()
 
 
-def test_server_that_dies_ends_the_host_with_an_error(own_lab: ComposeProject) -> None:
-    own_lab.start()
-    container = own_lab.container("server")
+def test_server_that_dies_ends_the_host_with_an_error(own_project: ComposeProject) -> None:
+    own_project.start()
+    container = own_project.container("server")
     inside(container, SIGNAL_A_SERVER.format(program="tcp_server", signal="SIGKILL"))
     assert container.wait(timeout=20)["StatusCode"] == 137
-    said = [line.text for line in own_lab.log("server")]
+    said = [line.text for line in own_project.log("server")]
     assert "start_servers: tcp_server.py has ended with exit code 137, and so the host's servers end" in said
     # The other one was asked to end, and has. The engine reads output and errors in no certain order.
     assert [line.split()[-1] for line in said if "stop" in line.split()] == ["stop"]
 
 
-def test_server_ends_on_sigterm_by_itself(lab: ComposeProject) -> None:
-    container = lab.container("server")
+def test_server_ends_on_sigterm_by_itself(project: ComposeProject) -> None:
+    container = project.container("server")
     container.stop(timeout=60)
     try:
         container.reload()
         # 137 would be the SIGKILL that follows when the time is over.
         assert container.attrs["State"]["ExitCode"] == 0
-        assert lab.log("server")[-1].text.endswith("stop")
+        assert project.log("server")[-1].text.endswith("stop")
     finally:
         container.start()
-        lab.wait_until_answering()
+        project.wait_until_answering()

@@ -24,18 +24,18 @@ print $s "first\\nsecond\\n"; shutdown($s, 1); print while <$s>;"""
     ],
 )
 def test_clients_of_others_are_answered(
-    lab: ComposeProject, hosts: Hosts, command: list[str], answer: str
+    project: ComposeProject, hosts: Hosts, command: list[str], answer: str
 ) -> None:
-    assert hosts.run(hosts.network_of(lab), command) == (0, answer)
+    assert hosts.run(hosts.network_of(project), command) == (0, answer)
 
 
 @pytest.mark.parametrize("protocol", ["udp", "tcp"])
 def test_the_textbooks_clients_find_the_server_by_the_names_in_their_code(
-    lab: ComposeProject, hosts: Hosts, protocol: str
+    project: ComposeProject, hosts: Hosts, protocol: str
 ) -> None:
     # No argument: the name is the one that stands in the program, servername or hostname.
     command = ["sh", "-c", "echo from the book | python3 /program.py"]
-    code, said = hosts.run(hosts.network_of(lab), command, program=TEXTBOOK / f"{protocol}_client.py")
+    code, said = hosts.run(hosts.network_of(project), command, program=TEXTBOOK / f"{protocol}_client.py")
     assert code == 0, said
     assert said.endswith("FROM THE BOOK\n")
 

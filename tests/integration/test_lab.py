@@ -31,16 +31,16 @@ BOTH = pytest.mark.parametrize("protocol", Protocol)
 CONVERSATION = ["HELLO, SERVER", "EACH LINE IS A MESSAGE", "NAÏVE STRASSE, ΕΛΛΆΔΑ"]
 
 
-def answers(lab: ComposeProject) -> list[str]:
+def answers(project: ComposeProject) -> list[str]:
     """What the client showed: those lines of its log that are no journal."""
-    lines = [line.text for line in lab.log("client")]
+    lines = [line.text for line in project.log("client")]
     return [line for line in lines if not re.match(r"\d\d:\d\d:\d\d\.", line)]
 
 
-def compose(lab: ComposeProject, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+def compose(project: ComposeProject, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        lab.compose(*arguments),
-        env=lab.environment(**variables),
+        project.compose(*arguments),
+        env=project.environment(**variables),
         capture_output=True,
         text=True,
         timeout=120,
@@ -48,14 +48,14 @@ def compose(lab: ComposeProject, *arguments: str, **variables: str) -> "subproce
     )
 
 
-def test_conversation_over_both_protocols_succeeds_and_the_server_stays(lab: ComposeProject) -> None:
-    assert converse(lab) == 0
-    assert answers(lab) == CONVERSATION * 2
-    lab.wait_until_answering()
+def test_conversation_over_both_protocols_succeeds_and_the_server_stays(project: ComposeProject) -> None:
+    assert converse(project) == 0
+    assert answers(project) == CONVERSATION * 2
+    project.wait_until_answering()
 
 
-def test_docker_compose_up_alone_shows_the_conversation(own_lab: ComposeProject) -> None:
-    done = compose(own_lab, "up", "--exit-code-from", "client", HEALTHCHECK_INTERVAL="1s")
+def test_docker_compose_up_alone_shows_the_conversation(own_project: ComposeProject) -> None:
+    done = compose(own_project, "up", "--exit-code-from", "client", HEALTHCHECK_INTERVAL="1s")
     assert done.returncode == 0, done.stderr
     for line in CONVERSATION:
         assert len(re.findall(rf"client-1 +\| {line}$", done.stdout, re.MULTILINE)) == 2
@@ -64,11 +64,11 @@ def test_docker_compose_up_alone_shows_the_conversation(own_lab: ComposeProject)
 
 @pytest.mark.usefixtures("netem_image")
 def test_conversation_over_tcp_is_shown_though_the_network_loses_all_datagrams(
-    own_lab: ComposeProject,
+    own_project: ComposeProject,
 ) -> None:
     command = ("--profile", "impaired", "up", "--exit-code-from", "client")
     impairment = {"NETEM": "loss 100%", "NETEM_TRAFFIC": "udp"}
-    done = compose(own_lab, *command, **impairment, HEALTHCHECK_INTERVAL="1s")
+    done = compose(own_project, *command, **impairment, HEALTHCHECK_INTERVAL="1s")
     assert done.returncode == 3, done.stderr
     shown = re.findall(r"client-1 +\| (.*)$", done.stdout, re.MULTILINE)
     assert shown == CONVERSATION
@@ -77,35 +77,35 @@ def test_conversation_over_tcp_is_shown_though_the_network_loses_all_datagrams(
 
 
 @pytest.mark.usefixtures("netem_image")
-def test_up_fails_where_the_impairment_that_was_asked_for_cannot_be(own_lab: ComposeProject) -> None:
+def test_up_fails_where_the_impairment_that_was_asked_for_cannot_be(own_project: ComposeProject) -> None:
     command = ("--profile", "impaired", "up", "--detach")
-    done = compose(own_lab, *command, NETEM="nonsense 5", HEALTHCHECK_INTERVAL="1s")
+    done = compose(own_project, *command, NETEM="nonsense 5", HEALTHCHECK_INTERVAL="1s")
     assert done.returncode == 1
-    assert f"dependency failed to start: container {own_lab.project}-netem-1" in done.stderr
-    complaints = {line.text for line in own_lab.log("netem")}
+    assert f"dependency failed to start: container {own_project.name}-netem-1" in done.stderr
+    complaints = {line.text for line in own_project.log("netem")}
     assert any("NETEM: 'nonsense': expected one of limit, delay" in line for line in complaints)
-    assert compose(own_lab, *command, NETEM="delay 1ms", HEALTHCHECK_INTERVAL="1s").returncode == 0
+    assert compose(own_project, *command, NETEM="delay 1ms", HEALTHCHECK_INTERVAL="1s").returncode == 0
 
 
 @BOTH
 def test_client_and_server_are_different_hosts_that_see_each_other(
-    lab: ComposeProject, engine: docker.DockerClient, protocol: Protocol
+    project: ComposeProject, engine: docker.DockerClient, protocol: Protocol
 ) -> None:
     conversation = Conversation(protocol, ("one", "two"))
-    [first, second] = exchanges(conversation, parse(talk(lab, conversation)))
+    [first, second] = exchanges(conversation, parse(talk(project, conversation)))
     assert [first.answer, second.answer] == ["ONE", "TWO"]
-    networks = engine.containers.get(str(lab.container("server").id)).attrs["NetworkSettings"]["Networks"]
-    assert first.server == f"{networks[f'{lab.project}_lab']['IPAddress']}:12000"
+    networks = engine.containers.get(str(project.container("server").id)).attrs["NetworkSettings"]["Networks"]
+    assert first.server == f"{networks[f'{project.name}_lab']['IPAddress']}:12000"
     client_port = (first.client or "").rpartition(":")[2]
     # The server was told the same address and port that the client has.
-    seen = [line.text for line in lab.log("server") if f":{client_port} " in line.text]
+    seen = [line.text for line in project.log("server") if f":{client_port} " in line.text]
     assert seen
     assert not any(str(first.server) in line.partition(" <- ")[2] for line in seen)
 
 
 @BOTH
-def test_prompt_in_a_container_answers_what_is_typed(lab: ComposeProject, protocol: Protocol) -> None:
-    command = lab.terminal(protocol, [])
+def test_prompt_in_a_container_answers_what_is_typed(project: ComposeProject, protocol: Protocol) -> None:
+    command = project.terminal(protocol, [])
     program, *words = command.words
     terminal = pexpect.spawn(program, words, env={**command.environment}, encoding="utf-8", timeout=120)
     try:
@@ -120,41 +120,43 @@ def test_prompt_in_a_container_answers_what_is_typed(lab: ComposeProject, protoc
     assert terminal.exitstatus == 0
 
 
-def test_somebody_at_a_prompt_is_no_hindrance_to_another_conversation(lab: ComposeProject) -> None:
-    command = lab.terminal(Protocol.UDP, [])
+def test_somebody_at_a_prompt_is_no_hindrance_to_another_conversation(project: ComposeProject) -> None:
+    command = project.terminal(Protocol.UDP, [])
     program, *words = command.words
     terminal = pexpect.spawn(program, words, env={**command.environment}, encoding="utf-8", timeout=120)
     try:
         terminal.expect("Sentence: ")
-        assert converse(lab) == 0
-        assert sorted(answers(lab)) == sorted(CONVERSATION * 2)
+        assert converse(project) == 0
+        assert sorted(answers(project)) == sorted(CONVERSATION * 2)
     finally:
         terminal.close()
 
 
-def test_twenty_clients_at_once_are_all_answered(own_lab: ComposeProject) -> None:
-    own_lab.start()
-    done = compose(own_lab, "up", "--detach", "--no-deps", "--scale", "client=20", "client")
+def test_twenty_clients_at_once_are_all_answered(own_project: ComposeProject) -> None:
+    own_project.start()
+    done = compose(own_project, "up", "--detach", "--no-deps", "--scale", "client=20", "client")
     assert done.returncode == 0, done.stderr
-    clients = own_lab.containers("client")
+    clients = own_project.containers("client")
     assert len(clients) == 20
     assert [client.wait(timeout=120)["StatusCode"] for client in clients] == [0] * 20
-    assert sorted(answers(own_lab)) == sorted(CONVERSATION * 2 * 20)
+    assert sorted(answers(own_project)) == sorted(CONVERSATION * 2 * 20)
 
 
-def test_concurrent_server_holds_the_conversation_where_it_is_chosen(own_lab: ComposeProject) -> None:
-    own_lab.servers = Servers.CONCURRENT
-    own_lab.start()
-    assert converse(own_lab) == 0
-    assert answers(own_lab) == CONVERSATION * 2
+def test_concurrent_server_holds_the_conversation_where_it_is_chosen(own_project: ComposeProject) -> None:
+    own_project.servers = Servers.CONCURRENT
+    own_project.start()
+    assert converse(own_project) == 0
+    assert answers(own_project) == CONVERSATION * 2
     # Who asks later, without saying which servers, gets those that run.
-    with closing(ComposeProject(own_lab.project)) as again:
+    with closing(ComposeProject(own_project.name)) as again:
         assert again.servers is Servers.CONCURRENT
 
 
-def test_the_lectures_tcp_server_lets_a_client_wait_while_another_is_silent(own_lab: ComposeProject) -> None:
-    own_lab.start()
-    command = [sys.executable, "-m", "socketlab", "client", "tcp", "--project", own_lab.project]
+def test_the_lectures_tcp_server_lets_a_client_wait_while_another_is_silent(
+    own_project: ComposeProject,
+) -> None:
+    own_project.start()
+    command = [sys.executable, "-m", "socketlab", "client", "tcp", "--project", own_project.name]
     with ExitStack() as terminals:
 
         def client() -> "pexpect.spawn[str]":
@@ -171,96 +173,100 @@ def test_the_lectures_tcp_server_lets_a_client_wait_while_another_is_silent(own_
         waiting.expect("Sentence: ")
         waiting.sendline("am I waiting?")
         waiting.expect("TCP send")
-        assert not any(f":{port} " in line.text for line in own_lab.log("server"))
+        assert not any(f":{port} " in line.text for line in own_project.log("server"))
         # Busy is not dead: the host stays healthy, and its UDP server answers.
-        own_lab.wait_until_answering()
+        own_project.wait_until_answering()
         conversation = Conversation(Protocol.UDP, ("hello",))
-        assert [each.answer for each in exchanges(conversation, parse(talk(own_lab, conversation)))] == [
+        assert [each.answer for each in exchanges(conversation, parse(talk(own_project, conversation)))] == [
             "HELLO"
         ]
         silent.sendeof()
         waiting.expect(r"AM I WAITING\?\r\n")
-    calls = [line.text.split()[2] for line in own_lab.log("server") if " TCP " in line.text]
+    calls = [line.text.split()[2] for line in own_project.log("server") if " TCP " in line.text]
     assert calls[-5:] == ["close", "accept", "recv", "send", "close"]
 
 
-def test_a_server_that_does_not_answer_is_unanswered_not_an_error(lab: ComposeProject) -> None:
+def test_a_server_that_does_not_answer_is_unanswered_not_an_error(project: ComposeProject) -> None:
     conversation = Conversation(Protocol.UDP, ("lost",), timeout_s=0.3)
-    lab.container("server").pause()
+    project.container("server").pause()
     try:
-        [exchange] = exchanges(conversation, parse(talk(lab, conversation)))
+        [exchange] = exchanges(conversation, parse(talk(project, conversation)))
     finally:
-        lab.container("server").unpause()
+        project.container("server").unpause()
     assert exchange.fate is Fate.UNANSWERED
     assert exchange.answer is None
     assert "within 0.3 s" in (exchange.reason or "")
 
 
-def test_a_client_without_a_server_fails_in_one_line(lab: ComposeProject) -> None:
-    done = compose(lab, "--progress", "quiet", "run", "--rm", "-T", "--no-deps", "client", "tcp", "nobody")
+def test_a_client_without_a_server_fails_in_one_line(project: ComposeProject) -> None:
+    done = compose(
+        project, "--progress", "quiet", "run", "--rm", "-T", "--no-deps", "client", "tcp", "nobody"
+    )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("tcp_client: cannot find a host named nobody: ")
     assert "Traceback" not in done.stderr
 
 
-def test_an_unknown_client_command_is_refused(lab: ComposeProject) -> None:
-    done = compose(lab, "--progress", "quiet", "run", "--rm", "-T", "--no-deps", "client", "sctp")
+def test_an_unknown_client_command_is_refused(project: ComposeProject) -> None:
+    done = compose(project, "--progress", "quiet", "run", "--rm", "-T", "--no-deps", "client", "sctp")
     assert done.returncode == 2
     expected = "client: expected udp, tcp, stream, bulk, crowd, remote or conversation, got 'sctp'"
     assert done.stderr.splitlines()[-1] == expected
 
 
 def test_a_lab_that_cannot_start_says_why_and_leaves_nothing(
-    own_lab: ComposeProject, engine: docker.DockerClient
+    own_project: ComposeProject, engine: docker.DockerClient
 ) -> None:
     os.environ["LOG_FORMAT"] = "xml"
     try:
         with pytest.raises(EngineError, match=r"LOG_FORMAT: expected text or json, got 'xml'"):
-            own_lab.start()
+            own_project.start()
     finally:
         del os.environ["LOG_FORMAT"]
-    own_lab.stop()
-    assert left(engine, own_lab) == []
+    own_project.stop()
+    assert left(engine, own_project) == []
 
 
 def test_what_somebody_else_runs_from_our_images_is_not_the_labs(
-    lab: ComposeProject, engine: docker.DockerClient
+    project: ComposeProject, engine: docker.DockerClient
 ) -> None:
     # As every container of an image that Compose has built for this lab.
-    handed_on = {"com.docker.compose.project": lab.project, "com.docker.compose.service": "server"}
+    handed_on = {"com.docker.compose.name": project.name, "com.docker.compose.service": "server"}
     other = engine.containers.create(checkout.image("server"), labels=handed_on)
     try:
-        assert lab.container("server").id != other.id
+        assert project.container("server").id != other.id
     finally:
         other.remove()
 
 
-def test_another_lab_leaves_this_one_as_it_is(lab: ComposeProject, own_lab: ComposeProject) -> None:
-    before = lab.container("server").id
-    own_lab.images.build()
-    assert compose(lab, "up", "--detach", "--no-deps", "server").returncode == 0
-    assert lab.container("server").id == before
+def test_another_lab_leaves_this_one_as_it_is(project: ComposeProject, own_project: ComposeProject) -> None:
+    before = project.container("server").id
+    own_project.images.build()
+    assert compose(project, "up", "--detach", "--no-deps", "server").returncode == 0
+    assert project.container("server").id == before
 
 
 def test_images_are_built_when_something_has_changed_and_not_again(
-    own_lab: ComposeProject, monkeypatch: pytest.MonkeyPatch
+    own_project: ComposeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own_lab.images.build(COMPOSE_PROFILES="*")
-    assert own_lab.images.outdated(COMPOSE_PROFILES="*") == {}
+    own_project.images.build(COMPOSE_PROFILES="*")
+    assert own_project.images.outdated(COMPOSE_PROFILES="*") == {}
     monkeypatch.setattr("socketlab.hosts.docker.images.digest", lambda _build: "of another source")
-    assert sorted(own_lab.images.outdated(COMPOSE_PROFILES="*")) == sorted(map(checkout.image, ROLES))
+    assert sorted(own_project.images.outdated(COMPOSE_PROFILES="*")) == sorted(map(checkout.image, ROLES))
 
 
 def test_images_are_built_anew_on_another_base_and_stand_where_there_is_none(
-    own_lab: ComposeProject, monkeypatch: pytest.MonkeyPatch
+    own_project: ComposeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own_lab.images.build(COMPOSE_PROFILES="*")
-    name, image = checkout.chosen_base() or checkout.REGISTRY_BASE, own_lab.images.attributes
+    own_project.images.build(COMPOSE_PROFILES="*")
+    name, image = checkout.chosen_base() or checkout.REGISTRY_BASE, own_project.images.attributes
     bases: dict[str, Any] = {}
-    monkeypatch.setattr(own_lab.images, "attributes", lambda asked: bases if asked == name else image(asked))
-    assert own_lab.images.outdated(COMPOSE_PROFILES="*") == {}
+    monkeypatch.setattr(
+        own_project.images, "attributes", lambda asked: bases if asked == name else image(asked)
+    )
+    assert own_project.images.outdated(COMPOSE_PROFILES="*") == {}
     bases |= {"RootFS": {"Layers": ["sha256:another"]}}
-    assert sorted(own_lab.images.outdated(COMPOSE_PROFILES="*")) == sorted(map(checkout.image, ROLES))
+    assert sorted(own_project.images.outdated(COMPOSE_PROFILES="*")) == sorted(map(checkout.image, ROLES))
 
 
 @pytest.mark.parametrize(
@@ -273,23 +279,23 @@ def test_images_are_built_anew_on_another_base_and_stand_where_there_is_none(
     ],
 )
 def test_an_installation_takes_our_base_image_where_it_has_no_other(
-    own_lab: ComposeProject,
+    own_project: ComposeProject,
     monkeypatch: pytest.MonkeyPatch,
     chosen: str,
     here: set[str],
     base: dict[str, str],
 ) -> None:
     monkeypatch.setattr(checkout, "chosen_base", lambda: chosen)
-    monkeypatch.setattr(own_lab.images, "attributes", lambda name: {"Id": name} if name in here else {})
-    assert own_lab.images.base_where_none_is_chosen() == {}  # in a checkout that is up to set-up
+    monkeypatch.setattr(own_project.images, "attributes", lambda name: {"Id": name} if name in here else {})
+    assert own_project.images.base_where_none_is_chosen() == {}  # in a checkout that is up to set-up
     monkeypatch.setattr(checkout, "INSTALLED", True)
-    assert own_lab.images.base_where_none_is_chosen() == base
+    assert own_project.images.base_where_none_is_chosen() == base
 
 
-def left(engine: docker.DockerClient, lab: ComposeProject) -> list[str]:
+def left(engine: docker.DockerClient, project: ComposeProject) -> list[str]:
     """What is on the engine of a lab."""
-    mine: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={lab.project}"}
-    containers = [container for role in ROLES for container in lab.containers(role)]
+    mine: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.name={project.name}"}
+    containers = [container for role in ROLES for container in project.containers(role)]
     networks, volumes = engine.networks.list(filters=mine), engine.volumes.list(filters=mine)
     return [repr(thing) for thing in [*containers, *networks, *volumes]]
 
@@ -312,14 +318,14 @@ exec {docker} "$@"
 """
 
 
-def test_command_without_a_terminal_says_what_takes_long(own_lab: ComposeProject, tmp_path: Path) -> None:
+def test_command_without_a_terminal_says_what_takes_long(own_project: ComposeProject, tmp_path: Path) -> None:
     pipe, slow = tmp_path / "pipe", tmp_path / "bin" / "docker"
     os.mkfifo(pipe)
     slow.parent.mkdir()
     slow.write_text(SLOW_TO_REMOVE.format(pipe=pipe, docker=shutil.which("docker")), encoding="utf-8")
     slow.chmod(0o755)
     with subprocess.Popen(
-        [sys.executable, "-m", "socketlab", "down", "--project", own_lab.project],
+        [sys.executable, "-m", "socketlab", "down", "--project", own_project.name],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
         env={**os.environ, "PATH": f"{slow.parent}:{os.environ['PATH']}"},
     ) as down:  # fmt: skip
@@ -334,9 +340,9 @@ def test_command_without_a_terminal_says_what_takes_long(own_lab: ComposeProject
 
 
 def test_command_up_tells_the_story_in_order_and_down_ends_it(
-    own_lab: ComposeProject, engine: docker.DockerClient
+    own_project: ComposeProject, engine: docker.DockerClient
 ) -> None:
-    up = socketlab("up", "--project", own_lab.project)
+    up = socketlab("up", "--project", own_project.name)
     assert up.returncode == 0, up.stderr
     story = re.findall(r"^(client|server)-1 \| \S+ TCP (\w+)", up.stdout, re.MULTILINE)
     # When accept() returns is the server's affair, at the latest before it reads.
@@ -346,13 +352,15 @@ def test_command_up_tells_the_story_in_order_and_down_ends_it(
     # A connection a line, one after the other, as the lecture's loop has it.
     calls = [call for host, call in story if host == "server"]
     assert calls == ["listen", *["accept", "recv", "send", "close"] * 3]
-    assert socketlab("down", "--project", own_lab.project).returncode == 0
-    assert left(engine, own_lab) == []
+    assert socketlab("down", "--project", own_project.name).returncode == 0
+    assert left(engine, own_project) == []
 
 
-def test_command_talk_writes_its_result_as_data(lab: ComposeProject, tmp_path: "os.PathLike[str]") -> None:
+def test_command_talk_writes_its_result_as_data(
+    project: ComposeProject, tmp_path: "os.PathLike[str]"
+) -> None:
     file = os.path.join(tmp_path, "result.json")  # noqa: PTH118
-    done = socketlab("talk", "tcp", "straße", "--project", lab.project, "--json", file)
+    done = socketlab("talk", "tcp", "straße", "--project", project.name, "--json", file)
     assert done.returncode == 0, done.stderr
     with open(file, encoding="utf-8") as text:  # noqa: PTH123
         result = json.load(text)

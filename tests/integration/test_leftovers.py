@@ -15,9 +15,9 @@ import pytest
 from socketlab import checkout
 from socketlab.checkout import ROOT
 from socketlab.hosts.docker.compose_project import PROJECT_LABEL, ComposeProject
-from socketlab.hosts.docker.leftovers import TEST_LABEL
-from socketlab.run import leases, reaper
-from tests import cleanliness, stages
+from socketlab.run import leases
+from tests import cleanliness, leftovers, stages
+from tests.leftovers import TEST_LABEL
 
 AS_ROOT = os.geteuid() == 0 and shutil.which("ip") is not None
 
@@ -38,15 +38,15 @@ with ExitStack() as todo:
     name = leases.take()
     if sys.argv[1] == "root":
         todo.enter_context(joined(name, Host))
-    print(lab.project, name, flush=True)
+    print(lab.name, name, flush=True)
     sys.stdin.read()
 """
 
 
 @pytest.fixture
-def killed(lab: ComposeProject) -> Iterator[list[str]]:
+def killed(project: ComposeProject) -> Iterator[list[str]]:
     """The names of a run that was killed in the middle."""
-    del lab  # which has built the images
+    del project  # which has built the images
     words = [sys.executable, "-c", RUN, "root" if AS_ROOT else ""]
     running = subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert running.stdout is not None
@@ -56,7 +56,7 @@ def killed(lab: ComposeProject) -> Iterator[list[str]]:
     running.send_signal(signal.SIGKILL)
     running.communicate()
     yield names
-    reaper.reap()
+    leftovers.reap()
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ FORGET = """
 from socketlab import checkout
 from socketlab.run import leases
 from socketlab.hosts.docker.docker_engine import connect
-from socketlab.hosts.docker.leftovers import TEST_LABEL
+from tests.leftovers import TEST_LABEL
 name = leases.take()
 made = connect().containers.create
 made(checkout.image("client"), name=name, labels={TEST_LABEL: name})
@@ -88,9 +88,9 @@ made(checkout.image("client"), name=name, labels={TEST_LABEL: name})
 
 
 def test_host_that_a_stage_leaves_fails_the_run_and_goes_with_the_next(
-    lab: ComposeProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: ComposeProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    del lab  # which has built the image
+    del project  # which has built the image
     monkeypatch.setattr(stages, "STAGES", {"careless": [[sys.executable, "-c", FORGET]]})
     monkeypatch.setattr(sys, "argv", ["stages"])
     # The rest of the machine is not this test's alone; and the next run is for it to say when.
@@ -110,21 +110,21 @@ def on_engine(engine: docker.DockerClient) -> set[str]:
 
 
 def test_what_a_killed_run_has_left_is_removed_and_nothing_else(
-    killed: list[str], lab: ComposeProject, strangers: list[str], engine: docker.DockerClient
+    killed: list[str], project: ComposeProject, strangers: list[str], engine: docker.DockerClient
 ) -> None:
-    project, namespace = killed
+    left_lab, namespace = killed
     before = on_engine(engine)
-    assert f"{project}-server-1" in before
-    assert not AS_ROOT or f"{namespace}-near" in reaper.namespaces()
-    removed = reaper.reap()
-    assert {f"container {project}-server-1", f"network {project}_lab"} <= set(removed)
+    assert f"{left_lab}-server-1" in before
+    assert not AS_ROOT or f"{namespace}-near" in leftovers.namespaces()
+    removed = leftovers.reap()
+    assert {f"container {left_lab}-server-1", f"network {left_lab}_lab"} <= set(removed)
     # The host beside the lab, and its network; their names were taken, too.
     assert len([thing for thing in removed if thing.startswith(("container", "network socketlab"))]) >= 4
     after = on_engine(engine)
-    assert not {name for name in after if name.startswith(project)}
-    assert f"{lab.project}-server-1" in after, "a lab that is in use was removed"
+    assert not {name for name in after if name.startswith(left_lab)}
+    assert f"{project.name}-server-1" in after, "a lab that is in use was removed"
     assert set(strangers) <= after
-    left = reaper.namespaces()
+    left = leftovers.namespaces()
     assert not {name for name in left if name.startswith(namespace)}
     assert not AS_ROOT or "socketlab-test-0badcafe-near" in left
-    assert project not in leases.known()
+    assert left_lab not in leases.known()

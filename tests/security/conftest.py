@@ -10,12 +10,9 @@ import pytest
 
 from socketlab import checkout
 from socketlab.checkout import ROOT
-from socketlab.describe.scenario import Servers
 from socketlab.hosts.docker.compose_project import ComposeProject
-from socketlab.hosts.docker.docker_engine import connect
-from socketlab.hosts.lab import PORT, Lab, temporary
+from socketlab.hosts.lab import PORT, Lab
 from socketlab.hosts.operated import Host
-from socketlab.run import leases
 from tests.security.hosts import docker_run
 
 # What somebody brings who wants to get out: it is root, has a program that makes root of anybody, and
@@ -31,31 +28,10 @@ GUEST = "services: {{client: {{image: {image}}}}}\n"
 
 
 @pytest.fixture(scope="session")
-def project() -> str:
-    """A name that no other lab has."""
-    return leases.take()
-
-
-@pytest.fixture(scope="session")
-def lab(project: str) -> Iterator[Lab]:
-    """The lab."""
-    with temporary(ComposeProject(project, Servers.IDLE)) as made:
-        yield made
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[docker.DockerClient]:
-    """The engine, by the SDK."""
-    client = connect()
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="session")
-def hostile(lab: Lab, project: str, engine: docker.DockerClient) -> Iterator[str]:
+def hostile(lab: Lab, lab_name: str, engine: docker.DockerClient) -> Iterator[str]:
     """The name of a malicious image."""
     del lab  # which has built the image that this one is made from
-    name = f"{project}/hostile"
+    name = f"{lab_name}/hostile"
     dockerfile = HOSTILE.replace("{client}", checkout.image("client"))
     subprocess.run(["docker", "build", "--quiet", "--tag", name, "-"], input=dockerfile.encode(), check=True)
     yield name
@@ -63,10 +39,10 @@ def hostile(lab: Lab, project: str, engine: docker.DockerClient) -> Iterator[str
 
 
 @pytest.fixture(scope="session")
-def others(hostile: str, project: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Others"]:
+def others(hostile: str, lab_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Others"]:
     """Hosts beside the lab's own."""
     with ExitStack() as todo:
-        compose = ComposeProject(project)
+        compose = ComposeProject(lab_name)
         todo.callback(compose.close)
         override = tmp_path_factory.mktemp("guest") / "guest.yaml"
         override.write_text(GUEST.format(image=hostile), encoding="utf-8")

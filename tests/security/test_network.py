@@ -84,10 +84,10 @@ def knock(host: Host, *places: tuple[str, int]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def compose(project: str, lab: Lab) -> Iterator[ComposeProject]:
+def compose(lab_name: str, lab: Lab) -> Iterator[ComposeProject]:
     """The lab's containers, by the engine."""
     del lab
-    compose = ComposeProject(project)
+    compose = ComposeProject(lab_name)
     yield compose
     compose.close()
 
@@ -95,7 +95,7 @@ def compose(project: str, lab: Lab) -> Iterator[ComposeProject]:
 @pytest.fixture(scope="module")
 def subnet(compose: ComposeProject, engine: docker.DockerClient) -> dict[str, str]:
     """The lab's network as the engine has it: Subnet, Gateway."""
-    found: dict[str, str] = engine.networks.get(f"{compose.project}_lab").attrs["IPAM"]["Config"][0]
+    found: dict[str, str] = engine.networks.get(f"{compose.name}_lab").attrs["IPAM"]["Config"][0]
     return found
 
 
@@ -150,9 +150,9 @@ def test_hosts_of_other_networks_are_not_reached(
 
 
 @pytest.fixture(scope="module")
-def neighbour(others: Others, engine: docker.DockerClient, project: str) -> Iterator[Host]:
+def neighbour(others: Others, engine: docker.DockerClient, lab_name: str) -> Iterator[Host]:
     """A host of another lab: on a network of its own, as internal as ours."""
-    network = engine.networks.create(f"{project}-neighbour", internal=True)
+    network = engine.networks.create(f"{lab_name}-neighbour", internal=True)
     host = others.plain(f"--network={network.name}")
     yield host
     others.remove(host)
@@ -161,7 +161,7 @@ def neighbour(others: Others, engine: docker.DockerClient, project: str) -> Iter
 
 def test_network_is_closed_twice(compose: ComposeProject, engine: docker.DockerClient) -> None:
     # Each alone keeps packets in: nobody is there to forward them, and forwarding is forbidden.
-    network = engine.networks.get(f"{compose.project}_lab").attrs
+    network = engine.networks.get(f"{compose.name}_lab").attrs
     assert network["Internal"] is True
     assert network["Options"]["com.docker.network.bridge.inhibit_ipv4"] == "true"
 

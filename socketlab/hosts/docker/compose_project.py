@@ -37,7 +37,7 @@ from socketlab.observe.words import printable
 # image that Compose built hands these on to whatever is run from it, by whomever.
 MADE_BY_COMPOSE = "com.docker.compose.container-number"
 ONE_OFF = "com.docker.compose.oneoff"  # "True": made by `docker compose run`
-PROJECT_LABEL = "com.docker.compose.project"
+PROJECT_LABEL = "com.docker.compose.name"
 FOLDER_LABEL = f"{PROJECT_LABEL}.working_dir"
 FILES_LABEL = f"{PROJECT_LABEL}.config_files"
 
@@ -65,7 +65,7 @@ class ComposeProject:
         *,
         address: str | None = None,
     ) -> None:
-        self.project = project or checkout.project()
+        self.name = project or checkout.project()
         self._chosen = {"DOCKER_HOST": address} if address else {}
         with engine_errors("reach the Docker engine"):
             self._docker = connect(address)
@@ -103,7 +103,7 @@ class ComposeProject:
             "docker",
             "compose",
             "--project-name",
-            self.project,
+            self.name,
             "--project-directory",
             str(ROOT),
             *(["--env-file", str(settings)] if checkout.INSTALLED else []),
@@ -167,17 +167,17 @@ class ComposeProject:
         """
         if strangers := {_made_from(each) for each in self._in_project() if not is_ours(each)}:
             raise EngineError(
-                f"expected a project name of our own, got {self.project!r}, which is in use by "
+                f"expected a project name of our own, got {self.name!r}, which is in use by "
                 f"{', '.join(sorted(strangers))}: choose another, as in {hints.in_another_lab()}"
             )
 
     def _in_project(self, *labels: str) -> list[Container]:
         """Return the containers that Compose has made for a project of this name, whoever asked it to."""
-        with engine_errors(f"list the containers of the project {self.project}"):
+        with engine_errors(f"list the containers of the project {self.name}"):
             # One may go while it is looked at: a client does, at its end.
             return self._docker.containers.list(
                 all=True,
-                filters={"label": [f"{PROJECT_LABEL}={self.project}", MADE_BY_COMPOSE, *labels]},
+                filters={"label": [f"{PROJECT_LABEL}={self.name}", MADE_BY_COMPOSE, *labels]},
                 ignore_removed=True,
             )
 
@@ -204,7 +204,7 @@ class ComposeProject:
         somebody has taken off the network, or put back without its names, no client would find.
         """
         for network, wanted in described["networks"].items():
-            labels = [f"com.docker.compose.project={self.project}", f"com.docker.compose.network={network}"]
+            labels = [f"com.docker.compose.name={self.name}", f"com.docker.compose.network={network}"]
             with engine_errors("look at the lab's network"):
                 found = [one.attrs for one in self._docker.networks.list(filters={"label": labels})]
             options = {str(key): str(value) for key, value in (wanted.get("driver_opts") or {}).items()}
@@ -250,7 +250,7 @@ class ComposeProject:
         found = self._lasting(service)
         if len(found) != 1:
             raise EngineError(
-                f"expected one {service} in the lab {self.project!r}, found {len(found)}: "
+                f"expected one {service} in the lab {self.name!r}, found {len(found)}: "
                 f"see {hints.command('up')}"
             )
         return found[0]
@@ -263,6 +263,20 @@ class ComposeProject:
                     return Servers(value)
         return None
 
+    def answers(self) -> bool:
+        """Tell whether the server answers over each of its protocols."""
+        return not self._complaint()
+
+    def _complaint(self) -> str:
+        """Return what the server's own healthcheck says is wrong; nothing: the server answers."""
+        server = self.container("server")
+        with engine_errors("ask the server whether it answers"):
+            try:
+                code, output = server.exec_run(["python3", "healthcheck.py", self.servers])
+            except APIError as error:  # not running yet, or not any more: then its status says so soon
+                return f"its container is {server.status} ({error.explanation})"
+        return "" if code == 0 else cast("bytes", output).decode(errors="replace").strip()
+
     def wait_until_answering(self, within_s: float = HEALTHY_WITHIN_S) -> None:
         """Wait until the server answers over each of its protocols.
 
@@ -271,22 +285,11 @@ class ComposeProject:
         Raises:
             EngineError: it ended, or did not answer in time; its log is in the message.
         """
-        server = self.container("server")
         deadline = time.monotonic() + within_s
-        while True:
-            with engine_errors("ask the server whether it answers"):
-                server.reload()
-                try:
-                    code, output = server.exec_run(["python3", "healthcheck.py", self.servers])
-                except APIError as error:  # not running yet, or not any more: then its status says so soon
-                    said = f"its container is {server.status} ({error.explanation})"
-                else:
-                    if code == 0:
-                        return
-                    said = cast("bytes", output).decode(errors="replace").strip()
-            if server.status in {"exited", "dead"} or time.monotonic() > deadline:
+        while complaint := self._complaint():
+            if self.container("server").status in {"exited", "dead"} or time.monotonic() > deadline:
                 log = "\n".join(line.text for line in self.log("server"))
-                raise EngineError(f"the server does not answer: {said}\nits log:\n{log}")
+                raise EngineError(f"the server does not answer: {complaint}\nits log:\n{log}")
             time.sleep(POLL_S)
 
     # --- hosts that are operated

@@ -43,7 +43,7 @@ class NetnsLab:
     """
 
     def __init__(self, project: str, servers: Servers = Servers.LECTURE) -> None:
-        self.project = project
+        self.name = project
         self.servers = servers
         self.can_capture = shutil.which("tcpdump") is not None
         self._network = Network(project)

@@ -1,18 +1,29 @@
-"""What tests have made on an engine, by the names that they took for it."""
+"""Removes what killed runs of tests have left, and only what is ours.
 
+    python -m tests.leftovers
+
+Ours is what has a name that was taken (`socketlab.run.leases`), and left is what has one that nobody holds
+any more. Names that only look like ours are not touched, nor what another run uses at this moment.
+"""
+
+import shutil
+import subprocess
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import docker
 from docker.errors import APIError, NotFound
 
-from socketlab.errors import EngineError
+from socketlab.errors import EngineError, LabError
 from socketlab.hosts.docker.bundle import ROLE_LABEL
 from socketlab.hosts.docker.compose_project import MADE_BY_COMPOSE, PROJECT_LABEL, looking_at_engine
+from socketlab.hosts.netns.namespaces import ETC
 from socketlab.run import leases
 
 TEST_LABEL = "org.socketlab.test"  # on what tests make beside a lab: the name that it was made under
+NAMESPACES = Path("/run/netns")
 
 
 @dataclass(frozen=True)
@@ -81,3 +92,40 @@ def remove_tests(names: Collection[str]) -> list[str]:
     if failed:
         raise EngineError(f"cannot remove {'; '.join(failed)}")
     return removed
+
+
+def namespaces() -> list[str]:
+    """Return the names of the network namespaces that are ours, by their names."""
+    if not NAMESPACES.is_dir():
+        return []
+    return sorted(entry.name for entry in NAMESPACES.iterdir() if leases.lease_of(entry.name))
+
+
+def reap() -> list[str]:
+    """Remove what is left of programs that have ended; return what that was.
+
+    Raises:
+        LabError: something cannot be removed.
+    """
+    free = [name for name in leases.known() if leases.is_free(name)]
+    if not free:
+        return []
+    removed = remove_tests(free)
+    for namespace in namespaces():
+        if leases.lease_of(namespace) in free:
+            done = subprocess.run(
+                ["ip", "netns", "delete", namespace], capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                raise LabError(f"cannot remove the network namespace {namespace}: {done.stderr.strip()}")
+            shutil.rmtree(ETC / namespace, ignore_errors=True)
+            removed.append(f"network namespace {namespace}")
+    # Not before: what could not be removed is tried again by the next one.
+    for name in free:
+        leases.give_back(name)
+    return removed
+
+
+if __name__ == "__main__":
+    for each in reap():
+        print(f"removed the {each}, which a killed run of the tests has left")
