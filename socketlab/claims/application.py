@@ -9,8 +9,8 @@ from typing import Any
 from socketlab.claims import seen
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
-from socketlab.describe.scenario import ServerProgram
-from socketlab.hosts.lab import PORT, Lab
+from socketlab.describe.scenario import PORT, ServerProgram
+from socketlab.hosts.lab import Lab
 from socketlab.hosts.operated import Host, Program, named
 from socketlab.observe.packets import Header, Packet
 

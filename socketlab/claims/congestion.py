@@ -9,8 +9,9 @@ from socketlab.analyse import congestion
 from socketlab.analyse.congestion import Look, Transfer, mathis_bit_s
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
+from socketlab.describe.scenario import PORT
 from socketlab.errors import EngineError, TraceError
-from socketlab.hosts.lab import JSON, PORT, Lab
+from socketlab.hosts.lab import JSON, Lab
 from socketlab.hosts.operated import PATIENCE_S, Host
 from socketlab.observe import evidence, trace
 

@@ -5,7 +5,8 @@ from errno import errorcode
 from typing import Any
 
 from socketlab.claims.notebook import Notebook
-from socketlab.hosts.lab import PORT, Lab
+from socketlab.describe.scenario import PORT
+from socketlab.hosts.lab import Lab
 from socketlab.hosts.operated import Address, Host, Program, RemoteSocket, expected
 from socketlab.hosts.watching import WITHIN_S, until
 from socketlab.observe import processes

@@ -11,9 +11,9 @@ from typing import Any
 
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
-from socketlab.describe.scenario import ServerProgram
+from socketlab.describe.scenario import PORT, ServerProgram
 from socketlab.errors import TraceError
-from socketlab.hosts.lab import PORT, Lab
+from socketlab.hosts.lab import Lab
 from socketlab.hosts.operated import PATIENCE_S, Host, Program, RemoteSocket, expected, named
 from socketlab.observe import tcp_info
 from socketlab.observe.packets import Packet

@@ -3,7 +3,8 @@
 from socketlab.claims import seen
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
-from socketlab.hosts.lab import PORT, Lab
+from socketlab.describe.scenario import PORT
+from socketlab.hosts.lab import Lab
 from socketlab.hosts.operated import expected, named
 from socketlab.observe.packets import Packet
 

@@ -28,9 +28,9 @@ from socketlab.claims.connections import (
 )
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
-from socketlab.describe.scenario import ServerProgram
+from socketlab.describe.scenario import PORT, ServerProgram
 from socketlab.errors import TraceError
-from socketlab.hosts.lab import JSON, PORT, READY, Lab
+from socketlab.hosts.lab import JSON, READY, Lab
 from socketlab.hosts.operated import SO_REUSEADDR, SOL_SOCKET, Program, RemoteSocket, expected, named
 from socketlab.hosts.watching import WITHIN_S, until
 

@@ -8,8 +8,8 @@ from socketlab.claims import seen
 from socketlab.claims.connections import told_error
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
-from socketlab.describe.scenario import ServerProgram
-from socketlab.hosts.lab import PORT, READY, Lab
+from socketlab.describe.scenario import PORT, ServerProgram
+from socketlab.hosts.lab import READY, Lab
 from socketlab.hosts.operated import PATIENCE_S, Host, Program, RemoteSocket, expected, named
 from socketlab.observe.sockets import Row
 

@@ -34,8 +34,8 @@ from socketlab.claims.connections import (
 )
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
-from socketlab.describe.scenario import ServerProgram
-from socketlab.hosts.lab import PORT, Lab
+from socketlab.describe.scenario import PORT, ServerProgram
+from socketlab.hosts.lab import Lab
 from socketlab.hosts.operated import SO_REUSEADDR, SOL_SOCKET, Program, expected, named
 from socketlab.hosts.watching import WITHIN_S, until
 from socketlab.observe import processes

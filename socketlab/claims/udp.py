@@ -11,9 +11,9 @@ from socketlab.analyse.result import UdpResult
 from socketlab.claims import seen
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
-from socketlab.describe.scenario import EXPERIMENT_PORT, Experiment, Protocol, ServerProgram, Stream
+from socketlab.describe.scenario import EXPERIMENT_PORT, PORT, Experiment, Protocol, ServerProgram, Stream
 from socketlab.errors import TraceError
-from socketlab.hosts.lab import PORT, Lab
+from socketlab.hosts.lab import Lab
 from socketlab.hosts.operated import Address, RemoteSocket, expected, named
 from socketlab.run import experiments
 

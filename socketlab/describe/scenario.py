@@ -8,8 +8,8 @@ from netem_impairment import Directions, Impairment, Spec
 
 from socketlab.errors import ScenarioError
 
-# Where an experiment's server is, beside the lecture's, which have port 12000.
-EXPERIMENT_PORT = 12_001
+PORT = 12_000  # of the lecture's servers
+EXPERIMENT_PORT = 12_001  # of an experiment's, beside them
 
 
 class Protocol(StrEnum):

@@ -20,11 +20,9 @@ from socketlab.describe.scenario import Engine, ServerProgram
 from socketlab.errors import EngineError, HostEndedError, TraceError
 from socketlab.hosts.backend import Backend
 from socketlab.hosts.interrupts import undisturbed
-from socketlab.hosts.operated import HANGS_S, LOST_S, PORT, Host, Program, RemoteSocket
+from socketlab.hosts.operated import HANGS_S, LOST_S, Host, Program, RemoteSocket
 from socketlab.hosts.wire import FEW, MANY, Wire
 from socketlab.observe import evidence
-
-__all__ = ["JSON", "PORT", "READY", "Lab", "operated", "run_client", "temporary"]
 
 ANSWERED_OR_NOT = (0, 3)  # 3: a line went unanswered, and the journal says which
 AF_UNIX = 1  # Linux's number, of the hosts

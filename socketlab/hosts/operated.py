@@ -22,6 +22,7 @@ from socket import AF_INET, SOCK_DGRAM, SOCK_STREAM
 from typing import Any, cast
 
 from socketlab import hints
+from socketlab.describe.scenario import PORT
 from socketlab.errors import EngineError, HostEndedError
 from socketlab.observe import sockets
 
@@ -35,7 +36,6 @@ LAST_WORDS_S = 1.0  # from a host that says no more until it has ended
 # Linux's numbers, of the hosts: this program may run on another system. <asm-generic/socket.h>
 SOL_SOCKET, SO_REUSEADDR = 1, 2
 
-PORT = 12_000
 SERVER_NAME = "server"
 
 Address = tuple[str, int]

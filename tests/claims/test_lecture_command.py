@@ -33,7 +33,7 @@ def engine() -> Iterator[docker.DockerClient]:
 
 def left(engine: docker.DockerClient, project: str) -> list[str]:
     """Return what there is of a project."""
-    wanted: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.name={project}"}
+    wanted: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={project}"}
     containers = [str(one.name) for one in engine.containers.list(all=True, filters=wanted)]
     return containers + [str(one.name) for one in engine.networks.list(filters=wanted)]
 

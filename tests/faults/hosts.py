@@ -128,7 +128,7 @@ def other_address(scene: Scene) -> Seen:
         server.stop(timeout=1)
         squatter = scene.engine.containers.run(
             checkout.image("client"), ["sleep", "60"], entrypoint="", detach=True, init=True,
-            network=network.name, labels={"com.docker.compose.name": scene.lab.name},
+            network=network.name, labels={"com.docker.compose.project": scene.lab.name},
         )  # fmt: skip
         try:
             server.start()

@@ -260,7 +260,7 @@ class Scene:
 
     def everything(self, project: str = "") -> list[str]:
         """Return the names of all that there is of the lab on the engine, or of another one."""
-        label = f"com.docker.compose.name={project or self.lab.name}"
+        label = f"com.docker.compose.project={project or self.lab.name}"
         wanted: dict[str, str | list[str] | bool] = {"label": label}
         found = [
             str(one.name)

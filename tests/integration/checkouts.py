@@ -68,7 +68,7 @@ class Checkout:
 
     def left(self) -> list[str]:
         """Return what of it is on the engine."""
-        mine: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.name={self.name}"}
+        mine: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={self.name}"}
         containers = self._engine.containers.list(all=True, filters=mine)
         networks = self._engine.networks.list(filters=mine)
         images = [role for role in ROLES if self.image(role)]

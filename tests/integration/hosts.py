@@ -24,7 +24,7 @@ WITHIN_S = 120.0  # ends what hangs
 
 def left_of(engine: docker.DockerClient, project: str) -> list[str]:
     """Return the names of what is left of a project on the engine."""
-    label = f"com.docker.compose.name={project}"
+    label = f"com.docker.compose.project={project}"
     containers = engine.containers.list(all=True, filters={"label": label})
     networks = engine.networks.list(filters={"label": label})
     return [str(each.attrs["Name"]) for each in (*containers, *networks)]

@@ -20,10 +20,10 @@ import pytest
 
 from socketlab.analyse.journeys import Outcome, journeys
 from socketlab.checkout import ROOT
-from socketlab.describe.scenario import Conversation, Protocol
+from socketlab.describe.scenario import PORT, Conversation, Protocol
 from socketlab.errors import EngineError, TraceError
 from socketlab.hosts.docker.compose_project import ComposeProject
-from socketlab.hosts.lab import PORT, Lab
+from socketlab.hosts.lab import Lab
 from socketlab.hosts.operated import PATIENCE_S, Host, RemoteSocket, named
 from socketlab.observe.packets import Packet, packets
 from socketlab.run import leases

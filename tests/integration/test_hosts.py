@@ -53,7 +53,7 @@ def test_server_has_limits_and_publishes_nothing(project: ComposeProject) -> Non
 
 def test_network_has_no_way_out(project: ComposeProject, engine: docker.DockerClient) -> None:
     # Newer engines give such a network no default route, older ones (20.10) a rule that drops what leaves it.
-    [network] = engine.networks.list(filters={"label": f"com.docker.compose.name={project.name}"})
+    [network] = engine.networks.list(filters={"label": f"com.docker.compose.project={project.name}"})
     assert network.attrs["Internal"] is True
 
 

@@ -231,7 +231,7 @@ def test_what_somebody_else_runs_from_our_images_is_not_the_labs(
     project: ComposeProject, engine: docker.DockerClient
 ) -> None:
     # As every container of an image that Compose has built for this lab.
-    handed_on = {"com.docker.compose.name": project.name, "com.docker.compose.service": "server"}
+    handed_on = {"com.docker.compose.project": project.name, "com.docker.compose.service": "server"}
     other = engine.containers.create(checkout.image("server"), labels=handed_on)
     try:
         assert project.container("server").id != other.id
@@ -294,7 +294,7 @@ def test_an_installation_takes_our_base_image_where_it_has_no_other(
 
 def left(engine: docker.DockerClient, project: ComposeProject) -> list[str]:
     """What is on the engine of a lab."""
-    mine: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.name={project.name}"}
+    mine: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={project.name}"}
     containers = [container for role in ROLES for container in project.containers(role)]
     networks, volumes = engine.networks.list(filters=mine), engine.volumes.list(filters=mine)
     return [repr(thing) for thing in [*containers, *networks, *volumes]]

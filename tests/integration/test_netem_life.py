@@ -136,7 +136,7 @@ def test_lab_that_is_stopped_leaves_no_sidecar(fresh: Sidecar, engine: docker.Do
     fresh.start("loss 1%")
     fresh.lab.stop()
     assert not any(fresh.lab.containers(role) for role in ROLES)
-    assert engine.networks.list(filters={"label": f"com.docker.compose.name={fresh.lab.name}"}) == []
+    assert engine.networks.list(filters={"label": f"com.docker.compose.project={fresh.lab.name}"}) == []
 
 
 # --- when its host ends

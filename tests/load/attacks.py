@@ -13,10 +13,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from socketlab.describe.scenario import ServerProgram, Servers
+from socketlab.describe.scenario import PORT, ServerProgram, Servers
 from socketlab.errors import LabError, TraceError
 from socketlab.hosts.docker.compose_project import ComposeProject, looking_at_engine
-from socketlab.hosts.lab import PORT, Lab, temporary
+from socketlab.hosts.lab import Lab, temporary
 from socketlab.hosts.operated import Host, Program
 from socketlab.hosts.watching import until
 from tests.load import measure

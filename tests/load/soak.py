@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from socketlab.describe.scenario import PORT
 from socketlab.errors import LabError, TraceError
-from socketlab.hosts.lab import PORT
 from socketlab.hosts.operated import Program
 from tests.load import measure
 from tests.load.attacks import (

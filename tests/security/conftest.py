@@ -10,8 +10,9 @@ import pytest
 
 from socketlab import checkout
 from socketlab.checkout import ROOT
+from socketlab.describe.scenario import PORT
 from socketlab.hosts.docker.compose_project import ComposeProject
-from socketlab.hosts.lab import PORT, Lab
+from socketlab.hosts.lab import Lab
 from socketlab.hosts.operated import Host
 from tests.security.hosts import docker_run
 

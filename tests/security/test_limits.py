@@ -79,7 +79,7 @@ def test_what_a_host_prints_is_limited_on_the_machines_disk(
     lab: Lab, others: Others, project: str, engine: docker.DockerClient
 ) -> None:
     others.guest()
-    mine = engine.containers.list(filters={"label": f"com.docker.compose.name={project}"})
+    mine = engine.containers.list(filters={"label": f"com.docker.compose.project={project}"})
     hosts = {container.labels["com.docker.compose.service"] for container in mine}
     assert {"server", "client", *(["netem"] if lab.sidecar else [])} <= hosts
     for container in mine:

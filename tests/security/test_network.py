@@ -12,9 +12,10 @@ from typing import Any
 import docker
 import pytest
 
+from socketlab.describe.scenario import PORT
 from socketlab.hosts.docker.compose_project import ComposeProject
 from socketlab.hosts.docker.images import ROLES
-from socketlab.hosts.lab import PORT, Lab
+from socketlab.hosts.lab import Lab
 from socketlab.hosts.operated import Host, RemoteSocket
 from socketlab.observe.packets import Packet, packets
 from tests.security.conftest import Others

@@ -17,7 +17,8 @@ from typing import Any, cast
 import pytest
 from lab import remote
 
-from socketlab.errors import EngineError
+from socketlab.errors import EngineError, TraceError
+from socketlab.hosts.lab import run_client
 from socketlab.hosts.operated import Host, expected
 from tests.socket.programs import (
     DEADLINE_S,
@@ -486,3 +487,76 @@ def test_host_that_has_ended_before_it_is_asked_says_why(monkeypatch: pytest.Mon
     monkeypatch.setattr(Host, "_read", lambda host: (Ended.asked.wait(), read(host)))
     with pytest.raises(EngineError, match=r"^the host gone .*no such container.*; see make doctor$"):
         Host("gone", [sys.executable, "-Sc", "print('no such container')"])
+
+
+# --- programs that write much, and the lab's own clients
+
+TALKATIVE = """
+import sys
+for number in range(6):
+    sys.stdout.buffer.write(bytes([65 + number]) * (1 << 20))
+    sys.stdout.flush()
+    print("piece", number, file=sys.stderr, flush=True)
+sys.exit(7)
+"""
+
+
+def test_program_that_writes_more_than_fits_into_an_answer_is_read_whole(host: Host) -> None:
+    lines: list[bytes] = []
+    with host.start(sys.executable, "-c", TALKATIVE) as program:
+        code, output = program.finish(lines.append)
+        assert code == 7
+        assert output == "".join(chr(65 + number) * (1 << 20) for number in range(6))
+        assert lines == [b"piece %d" % number for number in range(6)]
+        # The host has forgotten what was fetched.
+        assert program.written() == ("", "")
+
+
+def test_error_line_comes_while_the_program_goes_on(host: Host) -> None:
+    with host.start(sys.executable, "-c", "import sys; print('ready', file=sys.stderr); input()") as program:
+        code, _output = program.finish(lambda line: program.type(line + b"\n"))
+    assert code == 0
+
+
+def test_program_that_writes_nothing_for_too_long_is_given_up(host: Host) -> None:
+    with (
+        host.start("sleep", "60") as program,
+        pytest.raises(EngineError, match=r"does not answer within 0\.1 s"),
+    ):
+        program.finish(within_s=0.1)
+
+
+CLIENT = """
+echo "$1"
+echo "$1: in vain" >&2
+case "$1" in
+killed) kill -9 $$ ;;
+host) kill -9 $PPID ;;
+esac
+exit "$2"
+"""
+
+
+@pytest.fixture
+def client(host: Host, tmp_path: Path) -> Host:
+    """A client host whose programs end as they are told."""
+    (tmp_path / "client.sh").write_text(CLIENT, encoding="ascii")
+    host.function("os", "chdir", str(tmp_path))
+    return host
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_client_that_has_done_its_work_is_of_use(client: Host, code: int) -> None:
+    assert run_client(client, ["worked", str(code)]) == (code, ["worked"])
+    assert run_client(client, ["worked", str(code)], merged=True) == (code, ["worked", "worked: in vain"])
+
+
+def test_client_that_could_not_work_says_why(client: Host) -> None:
+    with pytest.raises(EngineError, match=r"^the client failed: broken: in vain$"):
+        run_client(client, ["broken", "1"])
+
+
+@pytest.mark.parametrize(("what", "why"), [("killed", r"exit code -9"), ("host", "the host here has ended")])
+def test_what_a_client_that_was_ended_has_measured_is_gone(client: Host, what: str, why: str) -> None:
+    with pytest.raises(TraceError, match=rf"^it was ended from outside \({why}"):
+        run_client(client, [what, "0"])

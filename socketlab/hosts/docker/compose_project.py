@@ -37,7 +37,7 @@ from socketlab.observe.words import printable
 # image that Compose built hands these on to whatever is run from it, by whomever.
 MADE_BY_COMPOSE = "com.docker.compose.container-number"
 ONE_OFF = "com.docker.compose.oneoff"  # "True": made by `docker compose run`
-PROJECT_LABEL = "com.docker.compose.name"
+PROJECT_LABEL = "com.docker.compose.project"
 FOLDER_LABEL = f"{PROJECT_LABEL}.working_dir"
 FILES_LABEL = f"{PROJECT_LABEL}.config_files"
 
@@ -204,7 +204,7 @@ class ComposeProject:
         somebody has taken off the network, or put back without its names, no client would find.
         """
         for network, wanted in described["networks"].items():
-            labels = [f"com.docker.compose.name={self.name}", f"com.docker.compose.network={network}"]
+            labels = [f"com.docker.compose.project={self.name}", f"com.docker.compose.network={network}"]
             with engine_errors("look at the lab's network"):
                 found = [one.attrs for one in self._docker.networks.list(filters={"label": labels})]
             options = {str(key): str(value) for key, value in (wanted.get("driver_opts") or {}).items()}
@@ -275,7 +275,10 @@ class ComposeProject:
                 code, output = server.exec_run(["python3", "healthcheck.py", self.servers])
             except APIError as error:  # not running yet, or not any more: then its status says so soon
                 return f"its container is {server.status} ({error.explanation})"
-        return "" if code == 0 else cast("bytes", output).decode(errors="replace").strip()
+        if code == 0:
+            return ""
+        # None: the container has ended meanwhile, and the check with it.
+        return cast("bytes", output).decode(errors="replace").strip() or f"its healthcheck: exit code {code}"
 
     def wait_until_answering(self, within_s: float = HEALTHY_WITHIN_S) -> None:
         """Wait until the server answers over each of its protocols.

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from socketlab.hosts.lab import PORT, Lab
+from socketlab.describe.scenario import PORT
+from socketlab.hosts.lab import Lab
 from socketlab.hosts.operated import Host, RemoteSocket
 from tests.claims.mutation import Mutation
 
