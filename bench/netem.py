@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from netem_impairment import leases
+
 from bench import wakeup
 from bench.__main__ import INTERRUPTED, UNMEASURED, Progress, _interrupt, _positive, status, version
 from bench.build import build
@@ -34,7 +36,6 @@ from bench.report import OURS, document, table
 from bench.samples import Settings
 from bench.servers import ROOT
 from bench.stats import AtLeast, AtMost, Row, Sample, Undisturbed
-from socketlab.run import leases
 
 ROUNDS = Settings(rounds=3, rate_s=1.0, second_tries=9)
 QUICK = replace(ROUNDS, rounds=1, rate_s=0.3, second_tries=0)

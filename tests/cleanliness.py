@@ -4,7 +4,7 @@ Looked at: containers, networks and images of the engine, network namespaces, li
 files, processes. Other work goes on beside the tests, so a difference counts only when it is recognisably
 this run's; others are told. It is this run's when
 
-  - it has a name that this run has taken (`socketlab.run.leases`: labs, namespaces, what tests make beside),
+  - it has a name that this run has taken (`netem_impairment.leases`: labs, namespaces, what tests make beside),
   - it is a container that Compose has made from this checkout,
   - it is a file in the folder for temporary files that this run has alone, or in the checkout,
   - it is a process with this run's mark in its environment, which all its children inherit,
@@ -28,7 +28,7 @@ from pathlib import Path
 from socketlab.checkout import ROOT
 from socketlab.errors import LabError
 from socketlab.hosts.docker.compose_project import is_ours, looking_at_engine
-from socketlab.run import leases
+from netem_impairment import leases
 from tests import leftovers
 from tests.leftovers import things
 

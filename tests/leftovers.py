@@ -2,7 +2,7 @@
 
     python -m tests.leftovers
 
-Ours is what has a name that was taken (`socketlab.run.leases`), and left is what has one that nobody holds
+Ours is what has a name that was taken (`netem_impairment.leases`), and left is what has one that nobody holds
 any more. Names that only look like ours are not touched, nor what another run uses at this moment.
 """
 
@@ -20,7 +20,7 @@ from socketlab.errors import EngineError, LabError
 from socketlab.hosts.docker.bundle import ROLE_LABEL
 from socketlab.hosts.docker.compose_project import MADE_BY_COMPOSE, PROJECT_LABEL, looking_at_engine
 from socketlab.hosts.netns.namespaces import ETC
-from socketlab.run import leases
+from netem_impairment import leases
 
 TEST_LABEL = "org.socketlab.test"  # on what tests make beside a lab: the name that it was made under
 NAMESPACES = Path("/run/netns")

@@ -16,7 +16,7 @@ from socketlab.errors import LabError
 from socketlab.hosts.docker.compose_project import ComposeProject
 from socketlab.hosts.docker.docker_engine import connect
 from socketlab.hosts.lab import Lab, temporary
-from socketlab.run import leases
+from netem_impairment import leases
 
 # The same examples in each run, and no time limit for one of them: a busy machine is no failure.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)

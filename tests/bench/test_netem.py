@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from netem_impairment import leases
 
 from bench import wakeup
 from bench.build import build
 from bench.errors import UnmeasurableError
 from bench.hosts import Host, joined, unusable
 from bench.netem import EXPERIMENTS, _tcset_options, parse
-from socketlab.run import leases
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import docker
 import pytest
+from netem_impairment import leases
 
 from socketlab.checkout import ROOT
 from socketlab.hosts.docker.docker_engine import connect
-from socketlab.run import leases
 
 PATIENCE_S = 60.0
 

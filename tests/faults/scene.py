@@ -27,6 +27,7 @@ from typing import Any, cast
 
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
+from netem_impairment import leases
 from numbered import message
 
 from socketlab.checkout import ROOT
@@ -34,7 +35,6 @@ from socketlab.describe.scenario import Engine
 from socketlab.errors import LabError
 from socketlab.hosts.docker.compose_project import ComposeProject
 from socketlab.hosts.docker.docker_engine import connect
-from socketlab.run import leases
 from tests.complaints import complaints
 from tests.faults.outcome import Broken, CannotBeTried, Seen, allowed_s
 

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
+from netem_impairment import leases
 
 from bench.hosts import joined, unusable
-from socketlab.run import leases
 from tests.impairment.hosts import EngineProcess, Host
 
 

@@ -10,10 +10,10 @@ from contextlib import ExitStack, closing, suppress
 import pytest
 from lab.failures import Failure
 from link import Link
+from netem_impairment import leases
 
 from bench.errors import ServerFaultError
 from bench.hosts import ROOT, ip, joined
-from socketlab.run import leases
 from tests.impairment.hosts import PORT, EngineProcess, Host, arrivals, reaches, send
 
 Start = Callable[[], EngineProcess]

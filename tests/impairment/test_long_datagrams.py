@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import pytest
 from model import Model
-from netem_impairment import parse
+from netem_impairment import leases, parse
 
 from bench.hosts import joined
-from socketlab.run import leases
 from tests.impairment.hosts import PORT, QUIET_S, EngineProcess, Host, numbered, send
 
 COPIED = 65_531  # bytes of a packet

@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from host import Ended
+from netem_impairment import leases
 
 from bench.hosts import ROOT, ip, joined
-from socketlab.run import leases
 from tests.impairment.hosts import PORT, Host, reaches
 from tests.impairment.sidecars import PROGRAM, SidecarProcess
 

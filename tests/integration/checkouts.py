@@ -8,11 +8,11 @@ from pathlib import Path
 
 import docker
 from docker.errors import ImageNotFound
+from netem_impairment import leases
 
 from socketlab import checkout
 from socketlab.checkout import ROOT
 from socketlab.hosts.docker.images import ROLES
-from socketlab.run import leases
 
 COPIED = ("services", "socketlab", "setup", "compose.yaml")
 

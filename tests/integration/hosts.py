@@ -15,7 +15,7 @@ from socketlab import checkout
 from socketlab.describe.scenario import Conversation
 from socketlab.hosts.docker.compose_project import ComposeProject
 from socketlab.hosts.lab import JSON, run_client
-from socketlab.run import leases
+from netem_impairment import leases
 from tests.leftovers import TEST_LABEL
 
 IMAGE = checkout.image("client")

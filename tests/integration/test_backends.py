@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from netem_impairment import leases
 from typer.testing import CliRunner
 
 from socketlab import hosts
@@ -17,7 +18,6 @@ from socketlab.describe.scenario import Engine, Servers
 from socketlab.hosts.backend import Backend
 from socketlab.hosts.docker.compose_project import ComposeProject
 from socketlab.hosts.netns.netns_lab import NetnsLab
-from socketlab.run import leases
 
 Run = Callable[..., str]
 EXPERIMENT = ("--engine", "userspace", "--seed", "1", "--rate", "200", "--timeline", "none")

@@ -17,6 +17,7 @@ from pathlib import Path
 import docker
 import pexpect
 import pytest
+from netem_impairment import leases
 
 from socketlab.analyse.journeys import Outcome, journeys
 from socketlab.checkout import ROOT
@@ -26,7 +27,6 @@ from socketlab.hosts.docker.compose_project import ComposeProject
 from socketlab.hosts.lab import Lab
 from socketlab.hosts.operated import PATIENCE_S, Host, RemoteSocket, named
 from socketlab.observe.packets import Packet, packets
-from socketlab.run import leases
 from socketlab.run.conversations import wait_until_quiet
 from socketlab.show.pcapng import pcapng
 from tests.integration.hosts import left_of, talk

@@ -9,11 +9,11 @@ from pathlib import Path
 import docker
 import pexpect
 import pytest
+from netem_impairment import leases
 
 from socketlab.checkout import ROOT
 from socketlab.describe.scenario import Engine
 from socketlab.hosts.docker.compose_project import ComposeProject
-from socketlab.run import leases
 from socketlab.show.progress import WIPE
 from tests.complaints import complaints
 from tests.integration.hosts import converse, left_of

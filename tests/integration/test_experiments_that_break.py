@@ -5,9 +5,10 @@ import sys
 from contextlib import closing
 from typing import cast
 
+from netem_impairment import leases
+
 from socketlab.checkout import ROOT
 from socketlab.hosts.docker.compose_project import ComposeProject
-from socketlab.run import leases
 from tests.complaints import complaints
 from tests.integration.command import Command
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import docker
 import pytest
+from netem_impairment import leases
 
 from socketlab import checkout
 from socketlab.checkout import ROOT
 from socketlab.hosts.docker.image_source import digest, is_ignored
 from socketlab.hosts.docker.images import ROLES
-from socketlab.run import leases
 
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "compose.yaml", "services", "socketlab")
 Run = Callable[..., str]

@@ -15,7 +15,7 @@ import pytest
 from socketlab import checkout
 from socketlab.checkout import ROOT
 from socketlab.hosts.docker.compose_project import PROJECT_LABEL, ComposeProject
-from socketlab.run import leases
+from netem_impairment import leases
 from tests import cleanliness, leftovers, stages
 from tests.leftovers import TEST_LABEL
 
@@ -26,7 +26,7 @@ RUN = """
 import sys, time
 from contextlib import ExitStack
 from bench.hosts import Host, joined
-from socketlab.run import leases
+from netem_impairment import leases
 from socketlab.hosts.docker.docker_engine import connect
 from socketlab.hosts.docker.compose_project import ComposeProject
 from tests.integration.hosts import Hosts
@@ -78,7 +78,7 @@ def strangers(engine: docker.DockerClient) -> Iterator[list[str]]:
 # What a careless test does: it makes a host, and forgets it.
 FORGET = """
 from socketlab import checkout
-from socketlab.run import leases
+from netem_impairment import leases
 from socketlab.hosts.docker.docker_engine import connect
 from tests.leftovers import TEST_LABEL
 name = leases.take()

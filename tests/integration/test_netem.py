@@ -11,11 +11,11 @@ from typing import cast
 import docker
 import pytest
 from engines import AT_WORK
+from netem_impairment import leases
 
 from socketlab import checkout
 from socketlab.checkout import ROOT
 from socketlab.hosts.docker.compose_project import ComposeProject
-from socketlab.run import leases
 from tests.integration.hosts import Hosts
 from tests.integration.sidecar import Attach, Sidecar, eventually, finished, stream, wait_until_working
 

@@ -13,10 +13,10 @@ from typing import cast
 import docker
 import pytest
 from docker.models.containers import Container
+from netem_impairment import leases
 
 from socketlab.hosts.docker.compose_project import ComposeProject
 from socketlab.hosts.docker.images import ROLES
-from socketlab.run import leases
 from tests.integration.hosts import IMAGE as HOST_IMAGE
 from tests.integration.hosts import Hosts
 from tests.integration.sidecar import (

@@ -10,8 +10,8 @@ from pathlib import Path
 import docker
 import pytest
 from docker.errors import ImageNotFound
+from netem_impairment import leases
 
-from socketlab.run import leases
 from tests.complaints import complaints
 from tests.integration.checkouts import Checkout
 

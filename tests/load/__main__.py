@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from netem_impairment import leases
+
 from socketlab.cli import INTERRUPTED
 from socketlab.cli.shared_options import terminated_like_interrupted
 from socketlab.errors import LabError
-from socketlab.run import leases
 from socketlab.show import files
 from tests.load import attacks, soak
 from tests.load.attacks import ATTACKS, Figures, Outcome

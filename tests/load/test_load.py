@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from netem_impairment import leases
 
 from socketlab.hosts.operated import Program
-from socketlab.run import leases
 from tests.load import attacks
 from tests.load.attacks import ATTACKS, Arena, Attack
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from netem_impairment import leases
 
-from socketlab.run import leases
 from tests import cleanliness, stages
 from tests.cleanliness import OTHERS, OURS, Found, Run, Snapshot
 

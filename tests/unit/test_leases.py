@@ -6,15 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from netem_impairment import leases
 
 from socketlab.checkout import ROOT
-from socketlab.errors import LabError
-from socketlab.run import leases
 
 HOLDER = """
 import sys
 from pathlib import Path
-from socketlab.run import leases
+from netem_impairment import leases
 leases.FOLDER = Path(sys.argv[1])
 print(leases.take(), flush=True)
 sys.stdin.read()
@@ -73,7 +72,13 @@ def test_names_that_are_taken_are_different_and_ours() -> None:
     assert not any(leases.is_free(name) for name in names)
 
 
+def test_names_of_one_kind_are_not_those_of_another() -> None:
+    test, other = leases.take(), leases.take("other")
+    assert (leases.known(), leases.known("other")) == ([test], [other])
+    assert leases.lease_of(f"{other}-near") == other
+
+
 def test_folder_that_is_a_link_of_somebody_is_refused(folder: Path, tmp_path: Path) -> None:
     folder.symlink_to(tmp_path)
-    with pytest.raises(LabError, match="remove it"):
+    with pytest.raises(leases.LeaseError, match="remove it"):
         leases.take()

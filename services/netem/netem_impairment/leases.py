@@ -1,10 +1,11 @@
-"""Run: names for what goes with the program that has made it: labs of tests, network namespaces.
+"""Leases: names for what goes with the program that has made it, as containers, labs, network namespaces.
 
 A lease is a file that its holder keeps locked. The system lets go of a lock when its holder ends, however it
-ends, so of a name whose lease is free whatever is left can be removed; a name that is locked is in use, and
-of one that has no lease nothing is known: it may be anybody's.
+ends. So whatever has a name whose lease is free can be removed, and what has one that is locked is in use.
+Never remove what has no lease: it may belong to somebody else.
 
-The file stays when the holder ends, for whoever tidies up (`socketlab.run.reaper`).
+A name is of a kind, and whoever tidies up does it for one kind: removes what has its free names, then gives
+the names back. For that the file outlives its holder.
 """
 
 import fcntl
@@ -15,10 +16,8 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from socketlab.errors import LabError
-
-PREFIX = "socketlab-test-"
-NAME = re.compile(r"socketlab-test-[0-9a-f]{8}")
+TEST = "test"  # the kind of what tests make
+NAME = re.compile(r"socketlab-([a-z]+)-[0-9a-f]{8}")
 # Not where TMPDIR says: the next run, which may have another one, must find it.
 FOLDER = Path("/tmp") / f"socketlab-leases-{os.getuid()}"  # noqa: S108 - its owner is checked
 RUN = "SOCKETLAB_RUN"  # in the environment: which run of the tests this is
@@ -26,17 +25,24 @@ RUN = "SOCKETLAB_RUN"  # in the environment: which run of the tests this is
 _held: list[int] = []  # descriptors; locked until this process ends, and not handed on to others
 
 
-def take() -> str:
+class LeaseError(Exception):
+    """A name cannot be taken on this machine; the message says why."""
+
+
+def take(kind: str = TEST) -> str:
     """Return a name that nobody has, and that is this process's until it ends.
 
+    Args:
+        kind: lower-case letters.
+
     Raises:
-        LabError: the folder of the leases is somebody else's, or cannot be made.
+        LeaseError: the folder of the leases is somebody else's, or cannot be made.
     """
-    name = f"{PREFIX}{secrets.token_hex(4)}"
+    name = f"socketlab-{kind}-{secrets.token_hex(4)}"
     try:
         FOLDER.mkdir(mode=0o700, exist_ok=True)
         if FOLDER.lstat().st_uid != os.getuid() or FOLDER.is_symlink():
-            raise LabError(f"expected {FOLDER} to be a folder of ours, it is somebody else's: remove it")
+            raise LeaseError(f"expected {FOLDER} to be a folder of ours, it is somebody else's: remove it")
         descriptor = os.open(FOLDER / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.write(
@@ -44,17 +50,18 @@ def take() -> str:
             json.dumps({"pid": os.getpid(), "run": os.environ.get(RUN, "")}, allow_nan=False).encode(),
         )
     except OSError as error:
-        raise LabError(f"cannot take a name in {FOLDER}: {error.strerror}") from error
+        raise LeaseError(f"cannot take a name in {FOLDER}: {error.strerror}") from error
     _held.append(descriptor)
     if not (FOLDER / name).exists():  # somebody has tidied up before we had the lock
-        return take()
+        return take(kind)
     return name
 
 
-def known() -> list[str]:
-    """Return all names that have been taken and not been given back."""
+def known(kind: str = TEST) -> list[str]:
+    """Return all names of a kind that have been taken and not been given back."""
     with suppress(OSError):
-        return sorted(entry.name for entry in FOLDER.iterdir() if NAME.fullmatch(entry.name))
+        names = (entry.name for entry in FOLDER.iterdir())
+        return sorted(name for name in names if (found := NAME.fullmatch(name)) and found[1] == kind)
     return []
 
 
