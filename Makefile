@@ -6,6 +6,8 @@ SETUP := $(PYTHON) -m setup
 # Its hints are then commands of make (socketlab/hints.py).
 RUN := SOCKETLAB_STARTED_BY=make .venv/bin/socketlab
 STAGES := .venv/bin/python -m tests.stages
+# Its tests and its bench are in its folder, and parts of the packages `tests` and `bench`.
+OF_NETEM := PYTHONPATH=services/netem
 MADE := build socketlab.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis # not what is for keeping
 
 # What the experiments take: COUNT=100 becomes --count '100', whatever is in it. What a variable is given make
@@ -111,7 +113,7 @@ test-fast: venv ## What needs no Docker: lint, types, unit and socket tests
 
 test-kernel: ## A kernel that has netem, beside the model and with its engine: ONLY=jitter JSON=results/kernel.json
 	@$(SETUP) ensure netem-kernel
-	@$(PYTHON) -m tests.kernel $(call option,ONLY,only) $(call option,JSON,json)
+	@$(OF_NETEM) $(PYTHON) -m tests.kernel $(call option,ONLY,only) $(call option,JSON,json)
 
 fuzz: venv ## Inputs that nobody would type, guided by coverage: TARGET="spec capture" EXECUTIONS=100000 SECONDS=60 RECORD=1
 	@.venv/bin/python -m tests.fuzz $(call each,TARGET) $(call option,EXECUTIONS,executions) \
@@ -136,7 +138,7 @@ bench: venv ## Our servers beside others, in one run: ROUNDS=5 ONLY=udp,tcp-kept
 	@.venv/bin/python -m bench $(call option,ROUNDS,rounds) $(call option,ONLY,only) $(call option,JSON,json)
 
 bench-netem: venv ## The impairment without a kernel's netem, beside the bare network: ROUNDS=3 ONLY=delay JSON=...
-	@.venv/bin/python -m bench.netem $(call option,ROUNDS,rounds) $(call option,ONLY,only) $(call option,JSON,json)
+	@$(OF_NETEM) .venv/bin/python -m bench.netem $(call option,ROUNDS,rounds) $(call option,ONLY,only) $(call option,JSON,json)
 
 # What a target needs beside the lab itself.
 lecture capture: WITH := lecture

@@ -11,7 +11,7 @@ from bench.errors import UnmeasurableError
 HERE = Path(__file__).resolve().parent
 SOURCES = {
     "load": HERE / "load.c",
-    "path": HERE / "path.c",
+    "path": HERE.parent / "services" / "netem" / "bench" / "path.c",
     "udp_loop": HERE / "references" / "udp_loop.c",
     "tcp_epoll": HERE / "references" / "tcp_epoll.c",
 }

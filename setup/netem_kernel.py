@@ -19,7 +19,7 @@ NAME = "netem-kernel"
 FOLDER = "build/netem-kernel"
 # tcc: compiles SHIM; iptables: the user-space engine is compared with the kernel, too.
 PACKAGES = ("iproute2", "iptables", "kmod", "python3", "tcc", "user-mode-linux")
-SHIM = "tests/kernel/xstate.c"
+SHIM = "services/netem/tests/kernel/xstate.c"
 PROCESSORS = ("x86_64", "AMD64")  # there is no user-mode Linux for others
 
 

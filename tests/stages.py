@@ -19,6 +19,7 @@ from typing import IO
 from tests import cleanliness
 
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=3"]
+NETEM = "services/netem/tests"  # that product's own
 
 STAGES: dict[str, list[list[str]]] = {
     "lint": [
@@ -29,11 +30,13 @@ STAGES: dict[str, list[list[str]]] = {
     "types": [[sys.executable, "-m", "mypy"]],
     # A process each, side by side. Two workers that share all of these tests import all of them twice, and
     # report each test to a third process: 15 s of a processor's time.
-    "unit": [[*PYTEST, "tests/unit"]],
+    "unit": [[*PYTEST, "tests/unit", f"{NETEM}/unit"]],
     "socket": [[*PYTEST, "tests/socket", "tests/fuzz"]],
-    "bench": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/bench"]],
+    "bench": [[*PYTEST, "--numprocesses=2", "--dist=worksteal", "tests/bench", f"{NETEM}/bench"]],
     "browser": [[*PYTEST, "tests/browser"]],
-    "impairment": [[*PYTEST, "--numprocesses=6", "--dist=worksteal", "tests/impairment"]],
+    "impairment": [
+        [*PYTEST, "--numprocesses=6", "--dist=worksteal", "tests/impairment", f"{NETEM}/impairment"]
+    ],
     # Which tests share a lab, and so a worker, and which of them come first: tests/integration/conftest.py.
     "integration": [
         [*PYTEST, "--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder", "tests/integration"]

@@ -20,6 +20,7 @@ from socketlab.checkout import ROOT
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "services/netem/docs").glob("*.md")),
 ]
 INDENT = "    "
 
@@ -96,7 +97,7 @@ RUNS = {
     },
 }
 NOT_RUN = {
-    "docker exec impaired netem show": "tests/impairment/test_sidecar.py sees what it says there",
+    "docker exec impaired netem show": "test_sidecar.py in services/netem/tests sees what it says there",
     "python3 services/server/udp_server.py --quiet &": "what runs below it has such a server beside it",
     "tshark -r captures/both-ends.pcapng -d udp.port==12000,data": "test_capture.py reads such files by it",
 }

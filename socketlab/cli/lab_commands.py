@@ -153,7 +153,7 @@ def netem_image() -> None:
     with closing(ComposeProject()) as lab:
         lab.images.build(COMPOSE_PROFILES="impaired")
         lab.images.name("netem", NETEM_IMAGE)
-    page = 'docs/netem.md, "Your own services",'
+    page = 'services/netem/docs/netem.md, "Your own services",'
     about = f"`docker run --rm {NETEM_IMAGE} --help`" if checkout.INSTALLED else page
     typer.echo(f"{NETEM_IMAGE} is there: {about} says how to use it.")
 

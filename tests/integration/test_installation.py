@@ -23,6 +23,7 @@ from socketlab.hosts.docker.image_source import digest, is_ignored
 from socketlab.hosts.docker.images import ROLES
 
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "compose.yaml", "services", "socketlab")
+SERVICES = ROOT / "services"
 Run = Callable[..., str]
 
 
@@ -94,7 +95,7 @@ def test_the_wheel_has_the_hosts_sources_no_common_names_and_needs_two_packages(
     carried = {
         name.removeprefix("socketlab/carried/") for name in names if name.startswith("socketlab/carried/")
     }
-    sources = (path for path in (ROOT / "services").rglob("*") if path.is_file() and not is_ignored(path))
+    sources = (path for path in SERVICES.rglob("*") if path.is_file() and not is_ignored(path, SERVICES))
     assert carried == {"compose.yaml", *(str(path.relative_to(ROOT)) for path in sources)}
     base = [each for each in needed if "extra ==" not in each]
     assert sorted(re.split(r"[^a-z]", each)[0] for each in base) == ["docker", "typer"]

@@ -25,7 +25,7 @@ AS_ROOT = os.geteuid() == 0 and shutil.which("ip") is not None
 RUN = """
 import sys, time
 from contextlib import ExitStack
-from bench.hosts import Host, joined
+from tests.namespaces import Host, joined
 from netem_impairment import leases
 from socketlab.hosts.docker.docker_engine import connect
 from socketlab.hosts.docker.compose_project import ComposeProject
@@ -48,7 +48,10 @@ def killed(project: ComposeProject) -> Iterator[list[str]]:
     """The names of a run that was killed in the middle."""
     del project  # which has built the images
     words = [sys.executable, "-c", RUN, "root" if AS_ROOT else ""]
-    running = subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "services" / "netem")},
+    )  # fmt: skip
     assert running.stdout is not None
     names = running.stdout.readline().split()
     assert len(names) == 2, "the run did not begin"

@@ -15,7 +15,8 @@ from userspace.ip_packets import udp as packet_of
 
 from socketlab.analyse.corruption import flips
 from socketlab.describe.scenario import Engine
-from tests.kernel.hosts import ADDRESSES, CLIENT, INTERFACE, PATIENCE_S, SERVER, hosts, on, udp
+from tests.kernel.hosts import ADDRESSES, CLIENT, INTERFACE, PATIENCE_S, SERVER, hosts, udp
+from tests.namespaces import on
 
 PORT, SIZE = 12_000, 64
 IPV4 = b"\x08\x00"

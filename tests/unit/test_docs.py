@@ -15,8 +15,10 @@ DOCUMENTS = [
     ROOT / "CONTRIBUTING.md",
     ROOT / "SECURITY.md",
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "services/netem").glob("*.md")),
+    *sorted((ROOT / "services/netem/docs").glob("*.md")),
 ]
-EACH = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+EACH = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 def text(document: Path) -> str:

@@ -6,19 +6,19 @@ import json
 import os
 import re
 import select
-import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from socket import AF_INET, SOCK_DGRAM, SOCK_STREAM, socket
-from types import FrameType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lab.journal import HEALTHCHECK_HOST, LONGEST_PREVIEW, Journal, clock, now, preview
+
+from tests.unit.blocking import must_not_block
 
 PEER = ("192.0.2.7", 41273)
 NOON = (0, 12 * 3600 * 10**9 + 250_613_999)  # an instant: 12:00:00.250613 on the first day
@@ -82,22 +82,6 @@ def udp() -> Iterator[socket]:
     with socket(AF_INET, SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         yield sock
-
-
-@contextmanager
-def must_not_block() -> Iterator[None]:
-    """Raise where the body still waits after five seconds."""
-
-    def blocked(_signum: int, _frame: FrameType | None) -> None:
-        raise AssertionError("a call has blocked")
-
-    before = signal.signal(signal.SIGALRM, blocked)
-    signal.alarm(5)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def local(sock: socket) -> str:

@@ -9,7 +9,9 @@ DOCUMENT = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 
 
 def test_tests_that_it_names_exist() -> None:
-    files = (ROOT / "tests").rglob("test_*.py")
+    files = (
+        file for where in ("tests", "services/netem/tests") for file in (ROOT / where).rglob("test_*.py")
+    )
     there = set(re.findall(r"^def (test_\w+)\(", "\n".join(map(_text, files)), re.MULTILINE))
     named = set(re.findall(r"`(test_\w+)`", DOCUMENT))
     assert named - there == set()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from socketlab.hosts.docker.image_source import digest
+from socketlab.checkout import ROOT
+from socketlab.hosts.docker.image_source import digest, is_ignored
 
 
 @pytest.fixture
@@ -13,6 +14,7 @@ def context(tmp_path: Path) -> Path:
     (tmp_path / "server").mkdir()
     (tmp_path / "server" / "server.py").write_text("print('hello')\n")
     (tmp_path / "server" / "link").symlink_to("../lab")
+    (tmp_path / ".dockerignore").write_text((ROOT / "services" / ".dockerignore").read_text())
     return tmp_path
 
 
@@ -57,8 +59,12 @@ def test_arguments_and_dockerfile_change_it(context: Path) -> None:
 
 def test_what_differs_between_a_checkout_and_an_installation_does_not(context: Path) -> None:
     installed = made_from(context)
-    for package in ("lab", "firewall"):
-        (context / "server" / package).symlink_to(f"../{package}")
+    (context / "capture").mkdir()
+    (context / "server" / "lab").symlink_to("../lab")
+    (context / "capture" / "firewall").symlink_to("../netem/firewall")
+    for name in ("tests", "bench", "docs", "build", "server.egg-info"):
+        (context / "server" / name / "below").mkdir(parents=True)
+        (context / "server" / name / "below" / "file.py").touch()
     (context / "server").chmod(0o700)
     (context / "server" / "server.py").chmod(0o600)  # a stricter umask
     assert made_from(context) == installed
@@ -70,3 +76,22 @@ def test_when_files_were_written_and_what_python_compiles_do_not(context: Path) 
     (context / "server" / "__pycache__").mkdir()
     (context / "server" / "__pycache__" / "server.pyc").write_bytes(b"compiled")
     assert made_from(context) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "ignored"),
+    [
+        ("server/__pycache__/server.pyc", True),
+        ("server/lab/options.py", True),
+        ("lab/options.py", False),
+        ("netem/firewall/marks.py", False),
+        ("netem/tests/unit/test_netem_model.py", True),
+        ("netem/.pytest_cache/README.md", True),
+        ("tests/server.py", False),
+        ("netem/tests.py", False),
+        ("netem/pyproject.toml", True),
+        (".dockerignore", False),
+    ],
+)
+def test_file_is_ignored_as_dockerignore_says(context: Path, name: str, ignored: bool) -> None:
+    assert is_ignored(context / name, context) == ignored

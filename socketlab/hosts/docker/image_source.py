@@ -7,11 +7,12 @@ does not count, but for whether it can be run.
 import hashlib
 import json
 from collections.abc import Mapping
+from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 RUNNABLE = 0o100
-LINKS = {"lab", "firewall"}  # for programs that run in a checkout; an image has the package itself
 
 
 def digest(build: Mapping[str, Any]) -> str:
@@ -23,7 +24,7 @@ def digest(build: Mapping[str, Any]) -> str:
     context = Path(build["context"])
     found = hashlib.sha256(json.dumps([build["dockerfile"], build.get("args", {})], allow_nan=False).encode())
     for path in sorted(context.rglob("*")):
-        if is_ignored(path) or (path.is_dir() and not path.is_symlink()):
+        if is_ignored(path, context) or (path.is_dir() and not path.is_symlink()):
             continue
         link = str(path.readlink()) if path.is_symlink() else ""
         content = path.read_bytes() if path.is_file() and not link else b""
@@ -33,6 +34,21 @@ def digest(build: Mapping[str, Any]) -> str:
     return found.hexdigest()
 
 
-def is_ignored(path: Path) -> bool:
-    """Tell whether no image has a file, as .dockerignore says: compiled ones, and the links to packages."""
-    return "__pycache__" in path.parts or (path.name in LINKS and path.is_symlink())
+def is_ignored(path: Path, context: Path) -> bool:
+    """Tell whether no image can have a file, as .dockerignore of the context says.
+
+    Of Docker's patterns we use names with `*`, one for each folder from the context on, and `**/NAME`.
+    """
+    parts = path.relative_to(context).parts
+    return any(
+        any(fnmatch(part, words[1]) for part in parts)
+        if words[0] == "**"
+        else len(parts) >= len(words) and all(map(fnmatch, parts, words))
+        for words in _patterns(context / ".dockerignore")
+    )
+
+
+@cache
+def _patterns(file: Path) -> list[list[str]]:
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return [line.split("/") for line in lines if line and not line.startswith("#")]

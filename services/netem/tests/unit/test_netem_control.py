@@ -15,7 +15,7 @@ from control import LONGEST_REQUEST, NAME, Answer, Refused, Request, Server, ask
 from lab.failures import Failure
 from netem_impairment import SpecError
 
-from tests.unit.test_journal import must_not_block
+from tests.unit.blocking import must_not_block
 
 SOON_S = 5.0
 

@@ -1,52 +1,23 @@
-"""Two hosts, which are network namespaces: a client and a server with an interface each, joined by a cable.
+"""The two hosts in the test's own kernel: a client and a server, joined by a cable or a bridge."""
 
-A thread is on one host at a time; a socket stays on the host on which it was made.
-"""
-
-import ctypes
-import os
 import socket
 import struct
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.kernel.wire import BUFFER, SO_RCVBUFFORCE, SO_SNDBUFFORCE, command
+from tests.namespaces import on, wait_for_cable
 
 CLIENT, SERVER = "lab-client", "lab-server"
 INTERFACE, BRIDGE = "eth0", "lab-bridge"
 ADDRESSES = {CLIENT: "10.98.0.1", SERVER: "10.98.0.2"}
-CLONE_NEWNET = 0x40000000
 NUMBER = struct.Struct("!I")
 PATIENCE_S = 5.0
 SILENCE_S = 0.3  # after the last datagram, longer than any delay in these tests
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-@contextmanager
-def on(host: str) -> Iterator[None]:
-    """Be on a host; then where we were before."""
-    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    try:
-        there = os.open(f"/run/netns/{host}", os.O_RDONLY)
-        try:
-            _enter(there)
-        finally:
-            os.close(there)
-        yield
-    finally:
-        _enter(before)
-        os.close(before)
-
-
-def _enter(namespace: int) -> None:
-    if _libc.setns(namespace, CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "setns")
 
 
 @contextmanager
@@ -81,19 +52,7 @@ def connect(*, bridged: bool = False) -> None:
         command("ip", "-n", host, "address", "add", f"{address}/24", "dev", INTERFACE)
         command("ip", "-n", host, "link", "set", INTERFACE, "up")
     for host in ADDRESSES:
-        _wait_for_carrier(host)
-
-
-def _wait_for_carrier(host: str) -> None:
-    """Wait until the cable is seen to be plugged in: before, what is sent is dropped."""
-    until = time.monotonic() + PATIENCE_S
-    with on(host):
-        while "LOWER_UP" not in (said := _link()) or "state UP" not in said:
-            if time.monotonic() > until:
-                raise RuntimeError(
-                    f"{host}: expected a link that is up within {PATIENCE_S:.0f} s, got {said}"
-                )
-            time.sleep(0.01)
+        wait_for_cable(host, INTERFACE)
 
 
 def _link() -> str:

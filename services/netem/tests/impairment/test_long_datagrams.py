@@ -13,8 +13,8 @@ import pytest
 from model import Model
 from netem_impairment import leases, parse
 
-from bench.hosts import joined
 from tests.impairment.hosts import PORT, QUIET_S, EngineProcess, Host, numbered, send
+from tests.namespaces import joined
 
 COPIED = 65_531  # bytes of a packet
 TRACKED = {

@@ -12,9 +12,9 @@ from lab.failures import Failure
 from link import Link
 from netem_impairment import leases
 
-from bench.errors import ServerFaultError
-from bench.hosts import ROOT, ip, joined
+from tests.engine_process import NETEM, EngineProcessError
 from tests.impairment.hosts import PORT, EngineProcess, Host, arrivals, reaches, send
+from tests.namespaces import ip, joined
 
 Start = Callable[[], EngineProcess]
 RULE_OF_ANOTHER = "*raw\n-A OUTPUT -p udp --dport 4444 -j ACCEPT\nCOMMIT\n"
@@ -88,11 +88,8 @@ def test_clear_leaves_the_rules_of_others_alone(start: Start, near: Host) -> Non
         assert near.firewall() == before
     finally:
         near.run("iptables-restore", "--noflush", text=RULE_OF_ANOTHER.replace("-A", "-D"))
-        tidy = (
-            "import bench.engine; from userspace import queue_rules, raw_table;"
-            " raw_table.tidy(queue_rules.FAMILIES)"
-        )
-        near.run("env", f"PYTHONPATH={ROOT}", sys.executable, "-c", tidy)
+        tidy = "from userspace import queue_rules, raw_table; raw_table.tidy(queue_rules.FAMILIES)"
+        near.run("env", f"PYTHONPATH={NETEM}", sys.executable, "-c", tidy)
 
 
 def test_a_killed_one_lets_packets_pass_and_the_next_cleans_up(start: Start, near: Host, far: Host) -> None:
@@ -118,7 +115,7 @@ def test_a_killed_one_lets_packets_pass_and_the_next_cleans_up(start: Start, nea
 def test_a_second_one_is_refused_and_does_not_disturb(start: Start, near: Host, far: Host) -> None:
     engine = start()
     engine.apply("loss 100%")
-    with pytest.raises(ServerFaultError, match="another sidecar is at work here, stop it first"):
+    with pytest.raises(EngineProcessError, match="another sidecar is at work here, stop it first"):
         start()
     assert engine.verify() == ""
     assert reaches(near, far, PORT) == 0
@@ -196,6 +193,6 @@ def test_probe_says_why_it_cannot_work_and_leaves_nothing(
     near: Host, wrap: tuple[str, ...], interface: str, reason: str
 ) -> None:
     before = near.firewall()
-    code = f"import bench.engine, userspace; print(userspace.probe({interface!r}) or '', end='')"
-    assert near.run("setpriv", *wrap, "env", f"PYTHONPATH={ROOT}", sys.executable, "-c", code) == reason
+    code = f"import userspace; print(userspace.probe({interface!r}) or '', end='')"
+    assert near.run("setpriv", *wrap, "env", f"PYTHONPATH={NETEM}", sys.executable, "-c", code) == reason
     assert near.firewall() == before

@@ -15,12 +15,14 @@ import sys
 import time
 from collections import deque
 from itertools import count
+from pathlib import Path
 
 from bench.errors import UnmeasurableError
 from bench.machine import pin
 from bench.servers import ROOT
 from bench.stats import Sample
 
+NETEM = Path(__file__).resolve().parents[1]
 PIECE = 4096
 PATIENCE_S = 10.0
 PR_SET_TIMERSLACK = 29
@@ -54,10 +56,11 @@ def measured(there: int | None, seconds: float, rate: int, delay_us: int) -> Sam
         UnmeasurableError: it does not answer.
     """
     command = [sys.executable, "-m", "bench.wakeup", str(delay_us)]
+    found = os.environ | {"PYTHONPATH": f"{ROOT}:{NETEM}"}
     theirs_in, to = os.pipe()
     back, theirs_out = os.pipe()
     try:
-        with subprocess.Popen(command, cwd=ROOT, stdin=theirs_in, stdout=theirs_out) as other:
+        with subprocess.Popen(command, cwd=ROOT, env=found, stdin=theirs_in, stdout=theirs_out) as other:
             try:
                 pin(other.pid, there)
                 late_s = _exchange(to, back, seconds, rate)

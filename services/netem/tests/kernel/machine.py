@@ -14,9 +14,10 @@ from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[4]
 ROOT = REPOSITORY / "build/netem-kernel/root"
 MEMORY = "768M"
+PREFIX = "part_"  # of the module that has the cases of a part
 BEGIN = "the tests begin"  # the line from which on the output is for people
 
 # In the namespace: the kernel's memory is a file, which belongs into memory; the checkout is read-only.
@@ -58,7 +59,13 @@ class Kernel:
         kernel = [
             *("/usr/bin/env", "-i", "HOME=/tmp", "TMPDIR=/tmp", "LD_PRELOAD=/usr/lib/uml/xstate.so"),
             *("/usr/bin/linux.uml", f"mem={MEMORY}", "rootfstype=hostfs", "rootflags=/", "rw"),
-            *("init=/lab/tests/kernel/init", "con=null", "con0=null,fd:1", "con1=null", "quiet"),
+            *(
+                "init=/lab/services/netem/tests/kernel/init",
+                "con=null",
+                "con0=null,fd:1",
+                "con1=null",
+                "quiet",
+            ),
             *(f"{name}={value}" for name, value in settings.items()),
         ]
         self._deadline_s = deadline_s

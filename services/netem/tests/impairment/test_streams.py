@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from bench.hosts import PATIENCE_S
+from tests.engine_process import PATIENCE_S
 from tests.impairment.hosts import PORT, EngineProcess, Host
 
 PATIENCE_OF_A_TRANSFER_S = 120.0

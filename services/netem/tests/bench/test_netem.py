@@ -12,10 +12,11 @@ from netem_impairment import leases
 from bench import wakeup
 from bench.build import build
 from bench.errors import UnmeasurableError
-from bench.hosts import Host, joined, unusable
 from bench.netem import EXPERIMENTS, _tcset_options, parse
+from tests.engine_process import unusable
+from tests.namespaces import Host, joined
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def test_only_chooses_experiments() -> None:
@@ -88,6 +89,7 @@ def test_all_is_measured_in_a_short_run(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench.netem", "--quick", "--json", str(destination)],
         cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'services/netem'}"},
         capture_output=True,
         text=True,
         check=False,

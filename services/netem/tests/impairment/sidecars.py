@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.hosts import PATIENCE_S, ROOT
+from tests.engine_process import NETEM, PATIENCE_S
 from tests.impairment.hosts import Host
 
-PROGRAM = str(ROOT / "services" / "netem" / "netem.py")
+PROGRAM = str(NETEM / "netem.py")
 NAME = "impaired"  # of the host, in the file that it shares with its sidecar
 # What an engine gives a container that shares a host's network: that host's name and its /etc/hosts, but a
 # /run of its own.

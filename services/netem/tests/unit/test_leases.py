@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from netem_impairment import leases
 
-from socketlab.checkout import ROOT
+NETEM = Path(__file__).resolve().parents[2]
 
 HOLDER = """
 import sys
@@ -29,7 +29,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_name_is_free_when_its_holder_is_killed_and_not_before(folder: Path) -> None:
     words = [sys.executable, "-c", HOLDER, str(folder)]
     with subprocess.Popen(
-        words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        words, cwd=NETEM, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env=os.environ | {leases.RUN: "this run"},
     ) as holder:  # fmt: skip
         assert holder.stdout is not None

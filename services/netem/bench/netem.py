@@ -29,13 +29,14 @@ from bench.__main__ import INTERRUPTED, UNMEASURED, Progress, _interrupt, _posit
 from bench.build import build
 from bench.errors import ServerFaultError, UnmeasurableError
 from bench.experiments import Column, Experiment
-from bench.hosts import Host, RunningEngine, ip, joined, unusable
 from bench.machine import Cores, cpu_seconds, describe, pin, plan_cores, waited_seconds
 from bench.measure import rounds_of, run
 from bench.report import OURS, document, table
 from bench.samples import Settings
 from bench.servers import ROOT
 from bench.stats import AtLeast, AtMost, Row, Sample, Undisturbed
+from tests.engine_process import EngineProcessError, RunningEngine, unusable
+from tests.namespaces import Host, ip, joined
 
 ROUNDS = Settings(rounds=3, rate_s=1.0, second_tries=9)
 QUICK = replace(ROUNDS, rounds=1, rate_s=0.3, second_tries=0)
@@ -152,8 +153,9 @@ def _tcset_options(spec: str) -> list[str]:
 
 @contextmanager
 def _engine(bench: Bench, spec: str, direction: str) -> Iterator[RunningEngine]:
-    engine = RunningEngine(bench.near)
+    engine = None
     try:
+        engine = RunningEngine(bench.near)
         pin(engine.process.pid, bench.cores.server)
         for request in ({"apply": spec, "directions": direction}, {"verify": True}):
             if failure := engine.ask(**request).get("failure"):
@@ -162,8 +164,11 @@ def _engine(bench: Bench, spec: str, direction: str) -> Iterator[RunningEngine]:
         code, complaint = engine.stop()
         if (code, complaint) != (128 + signal.SIGTERM, ""):
             raise ServerFaultError(f"the engine ended with exit code {code}: {complaint.strip()}")
+    except EngineProcessError as error:
+        raise ServerFaultError(str(error)) from error
     finally:
-        engine.close()
+        if engine is not None:
+            engine.close()
 
 
 def load(bench: Bench, kind: str, *options: object, direction: str = "egress", factor: float = 1.0) -> Sample:

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakSet
 
-from bench import hosts
-from bench.hosts import PATIENCE_S
+from tests import namespaces
+from tests.engine_process import PATIENCE_S, RunningEngine
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 PORT = 12_000
 QUIET_S = 0.15  # nothing more comes after so long, when all has left the impairment
 
 
-class Host(hosts.Host):
+class Host(namespaces.Host):
     """A host with sockets, commands and counters."""
 
     def run(self, *words: str, text: str = "") -> str:
@@ -63,12 +63,12 @@ class Host(hosts.Host):
         return "\n".join(line for line in lines if not line.startswith("#"))
 
 
-class EngineProcess(hosts.RunningEngine):
+class EngineProcess(RunningEngine):
     """The engine at the near host."""
 
     RUNNING: ClassVar["WeakSet[EngineProcess]"] = WeakSet()
 
-    def __init__(self, host: hosts.Host, name: str = "userspace") -> None:
+    def __init__(self, host: namespaces.Host, name: str = "userspace") -> None:
         super().__init__(host, name)
         self.RUNNING.add(self)
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from netem_impairment import leases
 
-from bench.hosts import joined, unusable
+from tests.engine_process import unusable
 from tests.impairment.hosts import EngineProcess, Host
+from tests.namespaces import joined
 
 
 @pytest.fixture(scope="session")

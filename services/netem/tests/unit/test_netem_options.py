@@ -4,43 +4,23 @@ import ast
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from kernel.netem_message import STRUCTURE, as_dumped, check_taken, netem, read_netem
 from lab.failures import Failure
-from model import Model
-from netem_impairment import Counters, Direction, Slot, Spec, parse
+from netem_impairment import Slot, Spec, parse
 from netem_impairment.option import Option
 from netem_impairment.spec import OPTIONS
 
-from socketlab.analyse import asked
-from socketlab.analyse.asked import Share
-from socketlab.analyse.corruption import flips
-from socketlab.describe.scenario import Engine
+from tests.unit.modelled import counted
 
-ROOT = Path(__file__).resolve().parents[2]
-SERVICES = ROOT / "services"
+NETEM = Path(__file__).resolve().parents[2]
+SERVICES = NETEM.parent
 NAMES = {field.name for option in OPTIONS for field in fields(option.fields)}
-TABLE = tuple(range(-8192, 8192, 64))  # stands for the tables of iproute2, which is not everywhere
-PACKETS = 20_000
-FLIPS = flips(64, Engine.USERSPACE, Direction.INGRESS)
-DEVIATIONS = 6  # of a binomial share: two in a billion
 
 each_option = pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.word)
-
-
-def counted(option: Option) -> Counters:
-    """Return what the model counts of packets that are a millisecond apart, impaired as in the example."""
-    spec = replace(parse(option.example), seed=1)
-    model = Model[int](spec, TABLE if spec.distribution else None)
-    for number in range(PACKETS):
-        model.enqueue(number * 1_000_000, 100, number)
-        while model.dequeue(number * 1_000_000) is not None:
-            pass
-    return model.counters()
 
 
 def dumped(spec: Spec) -> Spec:
@@ -84,31 +64,9 @@ def test_option_acts_in_the_model_or_is_refused_by_name(option: Option) -> None:
         assert getattr(counted(option), option.counted) > 0
 
 
-# What the host side expects of each counter, as a share, and of what.
-EXPECTED: dict[str, tuple[Callable[[Spec], Share], Callable[[Counters], int]] | None] = {
-    "dropped": (lambda spec: asked.packet_loss(spec, copies_counted=True), lambda found: found.packets),
-    "duplicated": (lambda spec: asked.duplication(spec, FLIPS), lambda found: found.packets),
-    "corrupted": (asked.corruption, lambda found: found.packets),
-    "reordered": (asked.sent_ahead, lambda found: found.packets),
-    "over_limit": None,  # a matter of time, not of chance: nothing is expected of it
-}
-
-
-@pytest.mark.parametrize("option", [one for one in OPTIONS if one.counted], ids=lambda option: option.word)
-def test_option_comes_to_the_share_that_is_expected_of_it(option: Option) -> None:
-    expected = EXPECTED[option.counted]
-    if expected is None:
-        return
-    of_spec, of = expected
-    found = counted(option)
-    share, trials = of_spec(parse(option.example)).expected, of(found)
-    deviation = (trials * share * (1 - share)) ** 0.5
-    assert abs(getattr(found, option.counted) - trials * share) <= DEVIATIONS * deviation
-
-
 def test_documents_have_a_row_of_each_form() -> None:
     rows = [f"| `{form}` | {does} |" for option in OPTIONS for form, does in option.forms]
-    text = (ROOT / "docs" / "netem.md").read_text(encoding="utf-8")
+    text = (NETEM / "docs" / "netem.md").read_text(encoding="utf-8")
     table = text.partition("| option | what it does |\n|---|---|\n")[2].partition("\n\n")[0]
     assert sorted(table.splitlines()) == sorted(rows)  # there for a reader, in another order
 
@@ -142,8 +100,9 @@ def fields_known(path: Path) -> set[str]:
 def test_options_are_known_nowhere_but_where_the_recipe_says() -> None:
     others = {
         path.name: known
-        for path in (SERVICES / "netem").rglob("*.py")
-        if "lab" not in path.parts and path.parent.name != "options"
+        for path in NETEM.rglob("*.py")
+        if not {"lab", "tests", "bench", "build"} & set(path.relative_to(NETEM).parts)
+        and path.parent.name != "options"
         if (known := fields_known(path) - KNOWN.get(path.name, set()))
     }
     assert others == {}

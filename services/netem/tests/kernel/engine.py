@@ -25,11 +25,11 @@ from tests.kernel.hosts import (
     index,
     lost,
     meanwhile,
-    on,
     transfer,
     written,
 )
 from tests.kernel.wire import command
+from tests.namespaces import on
 
 COUNT = 20_000
 LENGTH = 14 + 20 + 8 + 64

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from bench.hosts import ip
 from tests.impairment.hosts import PORT, QUIET_S, EngineProcess, Host, arrivals, numbered, reaches, send
+from tests.namespaces import ip
 
 
 def connects(client: Host, server: Host, port: int) -> bool:

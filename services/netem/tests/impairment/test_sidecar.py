@@ -3,8 +3,6 @@
 import json
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,12 +13,11 @@ import pytest
 from host import Ended
 from netem_impairment import leases
 
-from bench.hosts import ROOT, ip, joined
 from tests.impairment.hosts import PORT, Host, reaches
 from tests.impairment.sidecars import PROGRAM, SidecarProcess
+from tests.namespaces import ip, joined
 
 Start = Callable[..., SidecarProcess]
-INSIDE = str(ROOT / "services" / "capture" / "inside.py")
 WORKS = ("--engine", "userspace")
 
 
@@ -238,21 +235,3 @@ def test_impairment_of_the_wrong_interface_names_the_other(start: Start, plugged
 
 
 # --- the log of packets behind an impairment
-
-
-def test_second_log_of_packets_is_refused_and_leaves_the_firsts_rules() -> None:
-    with joined(leases.take(), Host) as (near, _far):  # a network of its own: the bare tables stay
-        hold = near.command(sys.executable, INSIDE, "hold")
-        first = subprocess.Popen(hold, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        try:
-            assert first.stdout is not None
-            assert first.stdout.readline() == b"ready\n"
-            rules = near.firewall()
-            assert "NFLOG" in rules
-            second = subprocess.run(hold, input=b"", capture_output=True, check=False)
-            refusal = b"inside: another program logs the packets of this network already, expected none: "
-            assert (second.returncode, second.stderr.startswith(refusal)) == (1, True), second
-            assert near.firewall() == rules
-        finally:
-            first.communicate()
-        assert (first.returncode, "capture" in near.firewall()) == (0, False)

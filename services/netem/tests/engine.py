@@ -1,6 +1,6 @@
 """One engine of the sidecar in a process of its own, told what to do by lines of JSON.
 
-    python -m bench.engine userspace INTERFACE
+    python -m tests.engine userspace INTERFACE       in the folder services/netem
 
 It begins with a line {"ready": true}. Each line of stdin is a request, and is answered by one of stdout:
 
@@ -17,16 +17,12 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-NETEM = Path(__file__).resolve().parent.parent / "services" / "netem"
-sys.path.insert(0, str(NETEM))
-
-from engine import Engine  # noqa: E402 - the folder of the sidecar must be found first, as when it runs itself
-from lab.failures import Failure, run  # noqa: E402
-from netem_impairment import Directions, Impairment, parse, parse_traffic  # noqa: E402
-from userspace import UserspaceEngine  # noqa: E402
+from engine import Engine
+from lab.failures import Failure, run
+from netem_impairment import Directions, Impairment, parse, parse_traffic
+from userspace import UserspaceEngine
 
 ENGINES: dict[str, Callable[[str], Engine]] = {"userspace": UserspaceEngine}
 

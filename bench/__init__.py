@@ -1,1 +1,0 @@
-"""Measures the servers of this lab beside others, in one run and under the same load."""
