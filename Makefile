@@ -8,7 +8,8 @@ RUN := SOCKETLAB_STARTED_BY=make .venv/bin/socketlab
 STAGES := .venv/bin/python -m tests.stages
 # Its tests and its bench are in its folder, and parts of the packages `tests` and `bench`.
 OF_NETEM := PYTHONPATH=services/netem
-MADE := build socketlab.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis # not what is for keeping
+MADE := build socketlab.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	$(addprefix services/netem/,build netem_impairment.egg-info .pytest_cache .hypothesis) # not what is for keeping
 
 # What the experiments take: COUNT=100 becomes --count '100', whatever is in it. What a variable is given make
 # would read once more, and run the $(shell ...) in it: hence $(value ...). A newline would end the recipe's line.

@@ -42,6 +42,11 @@ def extras(described: dict[str, Any]) -> list[str]:
     return sorted(described["project"]["optional-dependencies"])
 
 
+def ours(described: dict[str, Any]) -> list[str]:
+    """Return the names of the packages that we need and make ourselves: no lock has them."""
+    return sorted(described.get("tool", {}).get("uv", {}).get("sources", {}))
+
+
 def digest(described: dict[str, Any]) -> str:
     """Return a digest of what pyproject.toml says about packages: a lock has that which it was made for."""
     project = described["project"]
@@ -104,6 +109,7 @@ def compile_to(
     outcome = run(
         uv, "pip", "compile", "--quiet", "--universal", "--no-header", "--no-annotate", "--no-config",
         "--python-version", OLDEST_PYTHON, *(f"--extra={name}" for name in names), *options,
+        *(f"--no-emit-package={name}" for name in ours(description(machine))),
         "--output-file", target, machine.repository / "pyproject.toml", build,
         cwd=machine.repository,
     )  # fmt: skip

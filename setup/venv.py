@@ -19,6 +19,7 @@ from setup.shell import SetupError, run
 
 NAME = "venv"
 FOLDER = ".venv"
+OURS = ("services/netem", ".")  # our distributions: a package, and before it what it needs of ours
 BASE = "base"  # an extra that adds nothing: what the lab itself needs
 # To the byte what setup/lock.py has found, and nothing that would be built here by its own code.
 LOCKED_ALONE = ("--require-hashes", "--only-binary=:all:")
@@ -37,7 +38,7 @@ def stamp_file(machine: Machine, extra: str) -> Path:
 def stamp(machine: Machine, extra: str) -> bytes:
     """Return a digest of all that the environment depends on, also its place: it cannot be moved."""
     digest = hashlib.sha256(f"{extra} {platform.python_version()} {machine.repository}\n".encode())
-    for name in ("pyproject.toml", f"requirements/{extra}.txt"):
+    for name in (*(f"{folder}/pyproject.toml" for folder in OURS), f"requirements/{extra}.txt"):
         file = machine.repository / name
         digest.update(name.encode() + (file.read_bytes() if file.is_file() else b""))
     return digest.hexdigest().encode()
@@ -71,7 +72,8 @@ def ensure(machine: Machine, *extras: str) -> None:
     with step(NAME, f"installing socketlab[{','.join(wanted)}] and what it needs into {FOLDER} with pip"):
         apt.succeed(run(*pip, *LOCKED_ALONE, *locked, cwd=machine.repository), "pip install")
         # What builds ourselves is one of them: pip is not to fetch another.
-        ourselves = ("--no-build-isolation", "--no-index", "-e", machine.repository)
+        ours = [word for folder in OURS for word in ("-e", machine.repository / folder)]
+        ourselves = ("--no-build-isolation", "--no-index", *ours)
         apt.succeed(run(*pip, *ourselves, cwd=machine.repository), "pip install")
     for extra in {BASE, *wanted}:  # each has what the lab needs, too
         stamp_file(machine, extra).write_bytes(stamp(machine, extra))

@@ -51,7 +51,7 @@ def test_lock_has_what_is_asked_for_in_a_version_that_is_allowed(extra: str) -> 
     asked = [*project["dependencies"], *project["optional-dependencies"][extra]]
     locked = pins(extra)
     for wanted in map(Requirement, [*asked, *DESCRIBED["build-system"]["requires"]]):
-        if wanted.name != project["name"]:  # an extra may name another of ours
+        if wanted.name not in {project["name"], *lock.ours(DESCRIBED)}:  # an extra may name another of ours
             assert wanted.specifier.contains(locked[canonicalize_name(wanted.name)]), wanted
 
 
@@ -67,6 +67,16 @@ def test_every_line_of_a_lock_is_a_version_or_a_digest(extra: str) -> None:
         else:
             assert line.startswith("# ")
         before = line
+
+
+def test_what_we_make_ourselves_is_in_no_lock_and_uv_is_told_so(commands: Commands, machine: Machine) -> None:
+    assert lock.ours(DESCRIBED) == ["netem-impairment"]
+    assert not any("netem-impairment" in pins(extra) for extra in EXTRAS)
+    described = machine.repository / "pyproject.toml"
+    described.write_text(f"{PROJECT}[tool.uv.sources]\nbeside = {{ path = 'beside' }}\n", encoding="utf-8")
+    lock.renew(machine, upgrade=True)
+    assert all("--no-emit-package=beside" in call for call in commands.calls)
+    assert len(commands.calls) == 3
 
 
 def test_locks_agree() -> None:

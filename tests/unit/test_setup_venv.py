@@ -20,19 +20,29 @@ PIP = "python -m pip install --no-input --disable-pip-version-check --no-deps"
 
 def installed(machine: Machine, extra: str) -> list[str]:
     """What is installed for an extra: what is locked, then ourselves."""
+    netem = machine.repository / "services/netem"
     locked = f"{machine.repository}/requirements/{extra}.txt"
     return [
         f"{PIP} --require-hashes --only-binary=:all: -r {locked}",
-        f"{PIP} --no-build-isolation --no-index -e {machine.repository}",
+        f"{PIP} --no-build-isolation --no-index -e {netem} -e {machine.repository}",
     ]
+
+
+DESCRIPTION = ("pyproject.toml", "services/netem/pyproject.toml", "requirements/base.txt")
+
+
+def describe(machine: Machine) -> None:
+    """Write what the environment is made from."""
+    for name in DESCRIPTION:
+        (machine.repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (machine.repository / name).write_text(f"# {name}\n", encoding="utf-8")
 
 
 @pytest.fixture
 def machine(commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A machine whose Python makes an environment with a Python that is a fake, too."""
     machine = elsewhere(tmp_path, "Linux", ("fedora",))
-    (machine.repository / "pyproject.toml").write_text("[project]\n", encoding="utf-8")
-    (machine.repository / "requirements").mkdir()
+    describe(machine)
     inner = commands.add("python", {"-c": f"echo {platform.python_version()}", "-m pip": ":"}, parked=True)
     target = venv.python_in(machine).parent
     make = f"/bin/mkdir -p {target} && /bin/cp {inner} {target}/python && : > {target.parent}/pyvenv.cfg"
@@ -64,7 +74,7 @@ def test_second_run_does_nothing(
     assert (commands.calls, capsys.readouterr().out) == (before, "")
 
 
-@pytest.mark.parametrize("name", ["pyproject.toml", "requirements/base.txt"])
+@pytest.mark.parametrize("name", DESCRIPTION)
 def test_changed_description_installs_again_into_the_same_environment(
     commands: Commands, machine: Machine, name: str
 ) -> None:
@@ -129,8 +139,8 @@ def test_stamp_depends_on_what_the_environment_is_made_from(machine: Machine, tm
     (machine.repository / "requirements/base.txt").write_text("a\n", encoding="utf-8")
     stamps.add(venv.stamp(machine, "base"))
     other = elsewhere(tmp_path / "moved", "Linux")
-    (other.repository / "requirements").mkdir()
-    for name in ("pyproject.toml", "requirements/base.txt"):
+    describe(other)
+    for name in DESCRIPTION:
         (other.repository / name).write_bytes((machine.repository / name).read_bytes())
     stamps.add(venv.stamp(other, "base"))
     assert len(stamps) == 4
