@@ -25,10 +25,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from netem_impairment import attach, leases
+from netem_impairment.attach import AttachError
+
 from socketlab.checkout import ROOT
 from socketlab.errors import LabError
 from socketlab.hosts.docker.compose_project import is_ours, looking_at_engine
-from netem_impairment import leases
 from tests import leftovers
 from tests.leftovers import things
 
@@ -80,7 +82,7 @@ def on_engine(run: Run) -> Found:
         }
         for thing in things(client):
             here = thing.kind == "container" and thing.name in made_here and not thing.test
-            found[str(thing)] = OURS if here else run.whose(thing.test)
+            found[str(thing)] = OURS if here else run.whose(thing.test or leases.lease_of(thing.name))
     return found
 
 
@@ -214,8 +216,9 @@ def told(before: Snapshot, after: Snapshot) -> tuple[list[str], list[str]]:
 def reap() -> list[str]:
     """Remove what killed runs have left; return lines about that."""
     try:
-        return [f"removed what a killed run has left: {thing}" for thing in leftovers.reap()]
-    except LabError as error:
+        sidecars = [f"sidecar {name}" for name in attach.remove_left()]
+        return [f"removed what a killed run has left: {thing}" for thing in (*sidecars, *leftovers.reap())]
+    except (LabError, AttachError) as error:
         return [f"what killed runs may have left is not looked for: {error}"]
 
 

@@ -39,7 +39,14 @@ STAGES: dict[str, list[list[str]]] = {
     ],
     # Which tests share a lab, and so a worker, and which of them come first: tests/integration/conftest.py.
     "integration": [
-        [*PYTEST, "--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder", "tests/integration"]
+        [
+            *PYTEST,
+            "--numprocesses=4",
+            "--dist=loadfile",
+            "--no-loadscope-reorder",
+            "tests/integration",
+            f"{NETEM}/docker",
+        ]
     ],
     # What takes the time is the processor's, for programs that start on hosts. The waiting (for what a claim
     # says is never to come, and for delays) is done beside that.

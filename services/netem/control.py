@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, BinaryIO, Self, TypeAlias
 
 from lab.failures import Exit, Failure, explain
 from netem_impairment import SpecError
@@ -121,6 +121,26 @@ def _request(data: bytes, *, cut: bool) -> Request:
     if not isinstance(request, dict) or not all(isinstance(value, str) for value in request.values()):
         raise Refused(f"expected a request that is a JSON object of strings, got {data[:40]!r}")
     return request
+
+
+def relay(requests: BinaryIO, answers: BinaryIO, ask: Callable[[Request], Answer]) -> None:
+    """Answer requests, a line each, until there are no more: one connection for a program that asks often.
+
+    What is read and written is what goes through the socket: a request is one line, and so is its answer.
+
+    Args:
+        requests: where they come from.
+        answers: where their answers go.
+        ask: has the sidecar answer one, as `ask` below does.
+    """
+    while line := requests.readline(LONGEST_REQUEST + 1):  # with its newline
+        whole = line
+        while not whole.endswith(b"\n") and (whole := requests.readline(LONGEST_REQUEST)):
+            pass  # the rest of a line that is too long
+        request = line.removesuffix(b"\n")
+        answer = _answer(ask, request, cut=len(request) > LONGEST_REQUEST)
+        answers.write(json.dumps(answer, allow_nan=False).encode() + b"\n")
+        answers.flush()
 
 
 def ask(request: Request, folder: Path = FOLDER, timeout_s: float = TIMEOUT_S) -> Answer:

@@ -8,6 +8,7 @@
     netem stats                 what has been counted
     netem health                exit code 0: packets pass through the impairment, and this machine keeps up
     netem probe                 which engines work here; changes nothing
+    netem control               the same for a program: a request in JSON a line of stdin, an answer a line
 
 SPEC is tc-netem(8)'s language: `delay 50ms 10ms loss 10% seed 42`.
 """
@@ -19,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from control import Answer, Refused, ask
+from control import Answer, Refused, ask, relay
 from lab.failures import Exit, complain, run
 from lab.options import Parser, log_format
 from netem_impairment import (
@@ -85,6 +86,7 @@ def parser() -> Parser:
     stats.add_argument("--verify", action="store_true", help="check first that packets pass through it")
     command("health", "check that packets pass through the impairment, and that this machine keeps up")
     command("probe", "say which engines work here")
+    command("control", "answer requests, a line of JSON each, until standard input ends")
     return whole
 
 
@@ -200,6 +202,9 @@ def main() -> int:
             return start(options, whole)
         if options.command == "probe":
             return probe()
+        if options.command == "control":
+            relay(sys.stdin.buffer, sys.stdout.buffer, ask)
+            return Exit.OK
         answer = ask(request(options))
     except (Refused, SpecError) as error:
         complain(f"netem: {error}")

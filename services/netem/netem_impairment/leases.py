@@ -22,7 +22,7 @@ NAME = re.compile(r"socketlab-([a-z]+)-[0-9a-f]{8}")
 FOLDER = Path("/tmp") / f"socketlab-leases-{os.getuid()}"  # noqa: S108 - its owner is checked
 RUN = "SOCKETLAB_RUN"  # in the environment: which run of the tests this is
 
-_held: list[int] = []  # descriptors; locked until this process ends, and not handed on to others
+_held: dict[str, int] = {}  # descriptors; locked until this process ends, and not handed on to others
 
 
 class LeaseError(Exception):
@@ -51,7 +51,7 @@ def take(kind: str = TEST) -> str:
         )
     except OSError as error:
         raise LeaseError(f"cannot take a name in {FOLDER}: {error.strerror}") from error
-    _held.append(descriptor)
+    _held[name] = descriptor
     if not (FOLDER / name).exists():  # somebody has tidied up before we had the lock
         return take(kind)
     return name
@@ -97,3 +97,5 @@ def lease_of(name: str) -> str:
 def give_back(name: str) -> None:
     """Forget a name of which nothing is left."""
     (FOLDER / name).unlink(missing_ok=True)
+    if name in _held:
+        os.close(_held.pop(name))

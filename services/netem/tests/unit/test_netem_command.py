@@ -1,5 +1,6 @@
 """The command `netem`: what it understands, what it sends, what it prints, and how it refuses."""
 
+import io
 import json
 import subprocess
 import sys
@@ -354,3 +355,17 @@ def test_probe_says_which_engines_work(
     monkeypatch.setattr(engines, "remedy", lambda: "modprobe")
     assert call("probe") == code
     assert capfd.readouterr() == (out, err)
+
+
+# --- control
+
+
+def test_control_answers_lines_until_its_input_ends(
+    call: Call, sent: Sent, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    lines = b'{"command": "set", "spec": "loss 10%"}\n{"command": "stats"}\n'
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    assert call("control") == 0
+    assert sent.requests == [{"command": "set", "spec": "loss 10%"}, {"command": "stats"}]
+    first, second = map(json.loads, capsysbinary.readouterr().out.splitlines())
+    assert first == second == {"exit": 0, "answer": answer()}

@@ -1,5 +1,6 @@
 """The control socket: what is wrong is answered in one line, and nobody makes the sidecar wait or end."""
 
+import io
 import json
 import select
 import socket
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from control import LONGEST_REQUEST, NAME, Answer, Refused, Request, Server, ask
+from control import LONGEST_REQUEST, NAME, Answer, Refused, Request, Server, ask, relay
 from lab.failures import Failure
 from netem_impairment import SpecError
 
@@ -197,3 +198,55 @@ def test_sidecar_that_does_not_answer_is_said_in_one_line(folder: Path) -> None:
 def test_request_that_no_datagram_can_carry_is_a_failure(folder: Path) -> None:
     with Server(folder), pytest.raises(Failure, match=r"^cannot ask the sidecar by .*Message too long"):
         ask({"spec": "x" * (1 << 24)}, folder)
+
+
+# --- netem control: the same, a line each
+
+
+def answered(lines: bytes, handle: Callable[[Request], Answer] = echo) -> list[Any]:
+    """Return the answers to some lines."""
+    out = io.BytesIO()
+    relay(io.BytesIO(lines), out, handle)
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_each_line_is_answered_by_one_through_the_socket(folder: Path) -> None:
+    def refuse(request: Request) -> Answer:
+        if "spec" in request:
+            raise SpecError("'lss': expected loss")
+        return echo(request)
+
+    lines = b'{"command": "stats"}\n{"command": "set", "spec": "lss"}\n{"command": "clear"}'  # cut at its end
+    with serving(folder, refuse):
+        assert answered(lines, lambda request: ask(request, folder)) == [
+            {"exit": 0, "answer": {"got": {"command": "stats"}}},
+            {"exit": 2, "error": "'lss': expected loss"},
+            {"exit": 0, "answer": {"got": {"command": "clear"}}},
+        ]
+
+
+def test_line_without_a_sidecar_is_answered_and_so_is_the_next(folder: Path) -> None:
+    lines = b'{"command": "stats"}\n' * 2
+    expected = {"exit": 1, "error": "no sidecar runs in this container: see its log"}
+    assert answered(lines, lambda request: ask(request, folder)) == [expected] * 2
+
+
+@pytest.mark.parametrize("line", [b"", b"stats", b"[]", b'{"spec": 1}', b"\xff"])
+def test_line_that_is_no_request_is_refused_and_the_next_answered(line: bytes) -> None:
+    refused, next_one = answered(line + b'\n{"command": "show"}\n')
+    assert refused["exit"] == 2
+    assert refused["error"].startswith("expected a request ")
+    assert next_one == {"exit": 0, "answer": {"got": {"command": "show"}}}
+
+
+def test_longest_line_is_a_request() -> None:
+    text = "x" * (LONGEST_REQUEST - len('{"spec": ""}'))
+    (found,) = answered(json.dumps({"spec": text}).encode() + b"\n")
+    assert found == {"exit": 0, "answer": {"got": {"spec": text}}}
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_line_that_is_too_long_is_one_request_that_is_refused(times: int) -> None:
+    refused, next_one = answered(b"x" * (times * LONGEST_REQUEST + 1) + b"\n{}\n")
+    assert refused == {"exit": 2, "error": "expected a request of at most 16384 bytes, got more"}
+    assert next_one["exit"] == 0
