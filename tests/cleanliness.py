@@ -4,7 +4,7 @@ Looked at: containers, networks and images of the engine, network namespaces, li
 files, processes. Other work goes on beside the tests, so a difference counts only when it is recognisably
 this run's; others are told. It is this run's when
 
-  - it has a name that this run has taken (`netem_impairment.leases`: labs, namespaces, what tests make beside),
+  - it has a name that this run has taken (`netem_impairment.leases`: labs, namespaces, and more),
   - it is a container that Compose has made from this checkout,
   - it is a file in the folder for temporary files that this run has alone, or in the checkout,
   - it is a process with this run's mark in its environment, which all its children inherit,

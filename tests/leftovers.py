@@ -15,12 +15,12 @@ from pathlib import Path
 
 import docker
 from docker.errors import APIError, NotFound
+from netem_impairment import leases
 
 from socketlab.errors import EngineError, LabError
 from socketlab.hosts.docker.bundle import ROLE_LABEL
 from socketlab.hosts.docker.compose_project import MADE_BY_COMPOSE, PROJECT_LABEL, looking_at_engine
 from socketlab.hosts.netns.namespaces import ETC
-from netem_impairment import leases
 
 TEST_LABEL = "org.socketlab.test"  # on what tests make beside a lab: the name that it was made under
 NAMESPACES = Path("/run/netns")

@@ -10,13 +10,13 @@ from collections.abc import Generator, Iterator
 import docker
 import pytest
 from hypothesis import settings
+from netem_impairment import leases
 
 from socketlab.describe.scenario import Servers
 from socketlab.errors import LabError
 from socketlab.hosts.docker.compose_project import ComposeProject
 from socketlab.hosts.docker.docker_engine import connect
 from socketlab.hosts.lab import Lab, temporary
-from netem_impairment import leases
 
 # The same examples in each run, and no time limit for one of them: a busy machine is no failure.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)

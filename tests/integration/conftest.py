@@ -12,12 +12,12 @@ from pathlib import Path
 
 import docker
 import pytest
+from netem_impairment import leases
 from pytest_docker.plugin import Services
 
 from socketlab import checkout
 from socketlab.checkout import ROOT
 from socketlab.hosts.docker.compose_project import ComposeProject
-from netem_impairment import leases
 from tests.integration.command import Command
 from tests.integration.hosts import Hosts
 from tests.integration.scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler

@@ -10,12 +10,12 @@ from pathlib import Path
 import docker
 from docker.models.containers import Container
 from docker.models.networks import Network
+from netem_impairment import leases
 
 from socketlab import checkout
 from socketlab.describe.scenario import Conversation
 from socketlab.hosts.docker.compose_project import ComposeProject
 from socketlab.hosts.lab import JSON, run_client
-from netem_impairment import leases
 from tests.leftovers import TEST_LABEL
 
 IMAGE = checkout.image("client")

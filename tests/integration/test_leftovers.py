@@ -11,11 +11,11 @@ from contextlib import ExitStack
 
 import docker
 import pytest
+from netem_impairment import leases
 
 from socketlab import checkout
 from socketlab.checkout import ROOT
 from socketlab.hosts.docker.compose_project import PROJECT_LABEL, ComposeProject
-from netem_impairment import leases
 from tests import cleanliness, leftovers, stages
 from tests.leftovers import TEST_LABEL
 

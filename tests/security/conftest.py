@@ -7,7 +7,6 @@ from contextlib import ExitStack
 
 import docker
 import pytest
-from netem_impairment import leases
 
 from socketlab import checkout
 from socketlab.checkout import ROOT
