@@ -1,12 +1,12 @@
 """What the hosts are: locked down, healthy only when they answer, and ended by a signal."""
 
+from contextlib import closing
 from typing import cast
 
 import docker
 from docker.models.containers import Container
 
 from socketlab.hosts.docker.compose_project import ComposeProject
-from socketlab.observe import sockets
 from tests.integration.hosts import converse
 
 
@@ -61,19 +61,18 @@ def test_server_has_one_udp_socket_and_one_listening_socket_on_the_lectures_port
     project: ComposeProject,
 ) -> None:
     assert converse(project) == 0
-    container = project.container("server")
-    udp, tcp = (sockets.parse(name, read(container, f"/proc/net/{name}")) for name in ("udp", "tcp"))
+    with closing(project.operate("server")) as host:
+        udp, tcp = host.sockets("udp"), host.sockets("tcp")
     assert [row.local for row in udp if row.port == 12_000] == ["0.0.0.0:12000"]
     assert [row.local for row in tcp if row.port == 12_000 and row.state == "LISTEN"] == ["0.0.0.0:12000"]
 
 
-def test_docker_reports_the_server_healthy(project: ComposeProject) -> None:
-    # `docker compose up` waits for this before it starts the client.
+def test_docker_asks_the_server_for_its_health(project: ComposeProject) -> None:
+    # `docker compose up` waits for this before it starts the client: tests of that show what Docker makes of it.
     attributes = project.container("server").attrs
     command, *words = attributes["Config"]["Healthcheck"]["Test"]
     assert (command, words) == ("CMD", ["python3", "healthcheck.py", "lecture"])
     assert project.container("server").exec_run(words)[0] == 0
-    assert attributes["State"]["Health"]["Status"] in {"healthy", "starting"}
 
 
 SIGNAL_A_SERVER = """
