@@ -68,7 +68,7 @@ def test_server_has_one_udp_socket_and_one_listening_socket_on_the_lectures_port
 
 
 def test_docker_asks_the_server_for_its_health(project: ComposeProject) -> None:
-    # `docker compose up` waits for this before it starts the client: tests of that show what Docker makes of it.
+    # `docker compose up` waits for this before it starts the client; its tests show what Docker makes of it.
     attributes = project.container("server").attrs
     command, *words = attributes["Config"]["Healthcheck"]["Test"]
     assert (command, words) == ("CMD", ["python3", "healthcheck.py", "lecture"])
