@@ -24,7 +24,7 @@ __all__ = ["AttachError", "Attached", "attach", "remove_left"]
 
 KIND = "netem"  # of the leases
 LABEL = "org.socketlab.lease"
-BEGIN_S = 30.0  # for a sidecar to be at work
+BEGIN_S = 60.0  # for a sidecar to be at work, on an engine that is busy with others
 ANSWER_S = 10.0  # the sidecar itself gives up after 4 s
 STOP_S = 10  # it needs one at most: packets that wait in the kernel
 USAGE = 2  # the exit code of a request that is refused
@@ -117,14 +117,15 @@ class Attached:
             AttachError: it has ended, or they do not in that time.
         """
         until = time.monotonic() + within_s
-        while (answer := self._answer(command="health"))["exit"]:
+        # The first answer comes when the engine has started what answers.
+        while (answer := self._answer(max(within_s, ANSWER_S), command="health"))["exit"]:
             if time.monotonic() > until:
                 expected = f"a sidecar at work within {within_s:g} s"
                 raise AttachError(expected, answer["error"], f"see docker exec {self.name} netem probe")
             time.sleep(0.02)
 
     def _ask(self, **request: str) -> dict[str, Any]:
-        answer = self._answer(**request)
+        answer = self._answer(ANSWER_S, **request)
         if answer["exit"] == USAGE:
             raise AttachError(
                 f"{request} to be understood", answer["error"], "correct it: nothing has changed"
@@ -134,7 +135,7 @@ class Attached:
         result: dict[str, Any] = answer["answer"]
         return result
 
-    def _answer(self, **request: str) -> dict[str, Any]:
+    def _answer(self, within_s: float, **request: str) -> dict[str, Any]:
         """Return the answer to a request, as it came."""
         stdin, stdout = self._control.stdin, self._control.stdout
         if self._detached or stdin is None or stdout is None:
@@ -142,11 +143,12 @@ class Attached:
         try:
             stdin.write(json.dumps(request, allow_nan=False).encode() + b"\n")
             stdin.flush()
-            line = stdout.readline() if select.select([stdout], [], [], ANSWER_S)[0] else None
+            line = stdout.readline() if select.select([stdout], [], [], within_s)[0] else None
         except BrokenPipeError:
             line = b""
         if line is None:
-            raise AttachError(f"an answer within {ANSWER_S:g} s", "none", f"see docker logs {self.name}")
+            self._control.kill()  # what it answers later must not pass for the answer to another request
+            raise AttachError(f"an answer within {within_s:.1f} s", "none", f"see docker logs {self.name}")
         if not line.endswith(b"\n"):
             said = docker("logs", "--tail", "1", self.name, to="read the sidecar's log", errors_too=True)
             got = f"the end of the connection to it; it said last: {said}"

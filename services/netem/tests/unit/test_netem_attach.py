@@ -171,6 +171,29 @@ def test_sidecar_that_is_not_at_work_in_time_is_removed_and_why_is_told(docker: 
     assert len(docker.called("container", "rm")) == 1
 
 
+def test_answer_that_comes_late_is_nobodys(docker: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = "if request['command'] == 'stats': import time; time.sleep(1)"
+    docker.answers("exec", CONTROL.replace("    if request", f"    {late}\n    if request", 1))
+    docker.answers("logs", "print('stop')")
+    with attach.attach("redis", image=IMAGE) as network:
+        monkeypatch.setattr(attach, "ANSWER_S", 0.1)
+        with pytest.raises(AttachError, match=r"expected an answer within 0\.1 s"):
+            network.stats()
+        monkeypatch.setattr(attach, "ANSWER_S", 5.0)
+        with pytest.raises(AttachError, match="the end of the connection to it"):
+            network.clear()
+
+
+def test_sidecar_that_does_not_answer_at_all_is_removed(
+    docker: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attach, "ANSWER_S", 0.2)
+    docker.answers("exec", "import time; time.sleep(60)")
+    with pytest.raises(AttachError, match="got none"):
+        attach.attach("redis", image=IMAGE, within_s=0.2)
+    assert len(docker.called("container", "rm")) == 1
+
+
 def test_sidecar_that_had_to_be_killed_is_told(docker: Fake) -> None:
     network = attach.attach("redis", image=IMAGE)
     docker.answers("container-inspect", "print('137')")
