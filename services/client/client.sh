@@ -15,7 +15,7 @@ udp | tcp)
     exec python3 "$program" "$@"
     ;;
 stream | bulk | crowd)
-    program="$1.py"
+    program="experiments/$1.py"
     shift
     exec python3 "$program" "$@"
     ;;

@@ -4,7 +4,7 @@
 
 The lecture's servers wait in recvfrom() and accept(), for one client at a time. This one waits for all its
 sockets together, and calls only what will not block: one loop, no threads. A turn of the loop is short,
-whoever the clients are, so nobody waits for a slow one: see the rules in `connections.py`.
+whoever the clients are, so nobody waits for a slow one: see the rules in `connection_sockets.py`.
 """
 
 import argparse
@@ -25,12 +25,12 @@ from socket import (
 )
 from time import monotonic
 
-from connections import Connections
-from datagrams import Datagrams
+from concurrent_server.connection_sockets import Connections
+from concurrent_server.datagrams import Datagrams
+from concurrent_server.readiness import READ, best
 from lab.failures import Exit, Failure, explain, run
 from lab.journal import Journal
 from lab.options import parse_server, seconds, server_parser, whole_number
-from readiness import READ, best
 
 BACKLOG = 4096  # connections that may wait for accept(); the system may allow less
 OTHER_FILES = 32  # file descriptors that are no connection: standard streams, the two sockets, epoll, ...

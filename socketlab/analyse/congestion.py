@@ -1,6 +1,6 @@
 """Analyse: what congestion control did to a transfer, by what the sender's kernel said. No clock, no I/O.
 
-A transfer is one of `services/client/bulk.py`: the program always has more to send, so the congestion window
+A transfer is one of the client's `bulk.py`: the program always has more to send, so the congestion window
 alone decides how fast it goes. Of each connection there is a look every hundredth of a second.
 
 Source: RFC 5681 (slow start, congestion avoidance, fast retransmit and recovery); the figures are those of

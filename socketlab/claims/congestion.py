@@ -101,12 +101,14 @@ def transferred(
         TraceError: packets were lost that the impairment has let pass.
     """
     with (
-        lab.start(lab.server, "sink.py", "--quiet") as sink,
+        lab.start(lab.server, "experiments/sink.py", "--quiet") as sink,
         lab.impaired(f"{spec} limit 10000 seed {lab.network_seed}", directions="ingress", traffic="tcp"),
     ):
         sink.wait_for("listen")
         words = (f"--seconds={seconds:g}", f"--connections={connections}", f"--congestion={algorithm}")
-        with lab.start(host, "bulk.py", lab.server.address, str(PORT), *words, environment=JSON) as bulk:
+        with lab.start(
+            host, "experiments/bulk.py", lab.server.address, str(PORT), *words, environment=JSON
+        ) as bulk:
             code = bulk.wait(seconds + PATIENCE_S)
             output, errors = bulk.written()
         sidecar = evidence.sidecar(lab.sidecar_now())

@@ -56,7 +56,8 @@ def crowds(lab: Lab, program: ServerProgram, protocol: str) -> list[dict[str, An
     with (
         lab.serve(program, "--quiet"),
         lab.start(
-            lab.client, "crowd.py", protocol, lab.server.name, *options, "--clients", *map(str, CLIENTS),
+            lab.client, "experiments/crowd.py", protocol, lab.server.name, *options,
+            "--clients", *map(str, CLIENTS),
             environment=JSON,
         ) as clients,
     ):  # fmt: skip

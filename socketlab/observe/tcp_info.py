@@ -1,6 +1,6 @@
 """Observe: what TCP_INFO says of a connection, of what the host side asks for by itself.
 
-The programs on the hosts read more of it: `services/client/tcp_info.py`.
+The programs on the hosts read more of it: `connection_info.py` of the client.
 
 Source: `struct tcp_info` in Linux's <linux/tcp.h>.
 """

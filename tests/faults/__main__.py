@@ -19,7 +19,7 @@ from socketlab.checkout import ROOT
 from socketlab.hosts.docker.compose_project import ComposeProject
 
 # As pytest finds them: pyproject.toml.
-sys.path[:0] = [str(ROOT / "services" / "client")]
+sys.path[:0] = [str(ROOT / "services" / "client" / "experiments")]
 
 from tests.faults import matrix  # noqa: E402 - our modules can be found from here on
 from tests.faults.outcome import VERSION, Cell, Outcome  # noqa: E402

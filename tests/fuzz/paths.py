@@ -20,10 +20,10 @@ def found() -> None:
 
 # Top-level names: what libFuzzer is told the way through.
 OURS = sorted(
-    {"socketlab", "netem_impairment", "lab"}
+    {"socketlab", "netem_impairment", "lab", "concurrent_server"}
     | {
         file.stem
-        for folder in ("server", "client", "netem", "capture")
+        for folder in ("server", "client", "netem", "capture", "server/experiments", "client/experiments")
         for file in (ROOT / "services" / folder).glob("*.py")
     }
 )

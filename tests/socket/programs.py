@@ -22,7 +22,9 @@ from socketlab.observe.sockets import Row, parse
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = {
-    file.stem: file for side in ("server", "client") for file in (ROOT / "services" / side).glob("*.py")
+    file.stem: file
+    for side in ("server", "client", "server/experiments", "client/experiments")
+    for file in (ROOT / "services" / side).glob("*.py")
 }
 TEXTBOOK = ROOT / "tests" / "textbook"
 

@@ -266,7 +266,10 @@ def test_server_that_stops_still_answers_what_it_has_read(start_server: StartSer
 
 
 def test_server_serves_where_the_system_has_no_epoll(start_server: StartServer) -> None:
-    code = "import sys, readiness; readiness.best = readiness.Poll; import server; server.run(server.main)"
+    code = (
+        "import sys; from concurrent_server import readiness; readiness.best = readiness.Poll; "
+        "import server; server.run(server.main)"
+    )
     # The real command's own file names the folder; its arguments stay.
     script = f'python=$1; cd "$(dirname "$3")"; shift 3; exec "$python" -S -c "{code}" "$@"'
     server = start_server("server", wrap=in_shell(script, []))

@@ -8,7 +8,7 @@ from socket import SOCK_DGRAM, socket
 from typing import cast
 
 import pytest
-from datagrams import DATAGRAMS_PER_TURN, Datagrams
+from concurrent_server.datagrams import DATAGRAMS_PER_TURN, Datagrams
 from lab.journal import Journal
 
 CLIENT = ("192.0.2.7", 41273)

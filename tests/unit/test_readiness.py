@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from socket import socketpair
 
 import pytest
-from readiness import READ, WRITE, Poll, Readiness, best
+from concurrent_server.readiness import READ, WRITE, Poll, Readiness, best
 
 
 @pytest.fixture(params=["best", "poll"])

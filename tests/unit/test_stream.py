@@ -4,9 +4,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import connection_info
 import host_counters
 import pytest
-import tcp_info
 from lab.journal import number_of
 from numbered import MOST, SMALLEST, Schedule, message
 
@@ -71,11 +71,11 @@ def test_counters_of_this_host_are_there() -> None:
 
 def test_tcp_info_is_read_up_to_where_it_ends() -> None:
     whole = bytes(232)
-    assert set(tcp_info.decode(whole)) == {name for name, _offset, _kind in tcp_info.FIELDS}
-    assert tcp_info.decode(b"") == {}
+    assert set(connection_info.decode(whole)) == {name for name, _offset, _kind in connection_info.FIELDS}
+    assert connection_info.decode(b"") == {}
     # cwnd lies at 80 to 83: with 83 bytes it is not whole.
-    assert "cwnd" not in tcp_info.decode(whole[:83])
-    assert "cwnd" in tcp_info.decode(whole[:84])
+    assert "cwnd" not in connection_info.decode(whole[:83])
+    assert "cwnd" in connection_info.decode(whole[:84])
 
 
 def test_tcp_info_is_where_the_kernels_header_has_it(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_tcp_info_is_where_the_kernels_header_has_it(tmp_path: Path) -> None:
         pytest.skip("no C compiler, or no <linux/tcp.h>, to compare with")
     ours = {"rto_us": "rto", "rtt_us": "rtt", "rttvar_us": "rttvar", "min_rtt_us": "min_rtt",
             "ssthresh": "snd_ssthresh", "cwnd": "snd_cwnd"}  # fmt: skip
-    names = [(name, f"tcpi_{ours.get(name, name)}") for name, _offset, _kind in tcp_info.FIELDS]
+    names = [(name, f"tcpi_{ours.get(name, name)}") for name, _offset, _kind in connection_info.FIELDS]
     prints = "".join(
         f'printf("{name} %zu %zu\\n", offsetof(struct tcp_info, {field}), sizeof(i.{field}));'
         for name, field in names
@@ -98,4 +98,6 @@ def test_tcp_info_is_where_the_kernels_header_has_it(tmp_path: Path) -> None:
     subprocess.run([compiler, "-o", str(program), str(source)], check=True, timeout=60)
     shown = subprocess.run([str(program)], check=True, capture_output=True, text=True, timeout=10).stdout
     sizes = {"B": 1, "I": 4, "Q": 8}
-    assert shown.splitlines() == [f"{name} {offset} {sizes[kind]}" for name, offset, kind in tcp_info.FIELDS]
+    assert shown.splitlines() == [
+        f"{name} {offset} {sizes[kind]}" for name, offset, kind in connection_info.FIELDS
+    ]

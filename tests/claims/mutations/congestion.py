@@ -11,6 +11,6 @@ MUTATIONS = [
     Mutation(
         "a sender that its program holds back",
         frozenset({"T13"}),
-        programs={"bulk.py": "bulk_held_back.py"},
+        programs={"experiments/bulk.py": "bulk_held_back.py"},
     ),
 ]

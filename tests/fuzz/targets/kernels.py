@@ -4,10 +4,10 @@ import struct
 from contextlib import suppress
 from typing import Any, cast
 
+import connection_info
 import host_counters
 import link
 import netlink
-import tcp_info
 from kernel import flower, netem_message, qdisc
 from lab.failures import Failure
 from netem_impairment.attributes import attribute, nested, text
@@ -144,7 +144,7 @@ def lists(data: bytes) -> None:
     for read_table in (lambda: host_counters.parse(text), lambda: nfqueue.statistics(text, 1)):
         with suppress(ValueError, Failure):
             read_table()
-    for value in tcp_info.decode(data).values():
+    for value in connection_info.decode(data).values():
         assert 0 <= value < 2**64
     assert 0 <= (send_window(data) or 0) < 2**32
 

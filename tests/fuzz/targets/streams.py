@@ -9,14 +9,14 @@ from argparse import Namespace
 from codecs import decode
 from typing import cast
 
-import connections as served
 import console as terminal
 import tcp_client
+from concurrent_server import connection_sockets as served
+from concurrent_server.readiness import READ, WRITE
 from lab.failures import Failure
 from lab.journal import Journal, number_of, preview
 from lab.journaled import JournaledSocket
 from numbered import MOST, SMALLEST, message
-from readiness import READ, WRITE
 from uppercase import MAX_DATAGRAM, TOO_LARGE, UpperStream, answer_to_datagram, upper
 
 from tests.fuzz.target import Draws, Target, one_line, replaced

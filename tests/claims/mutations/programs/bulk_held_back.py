@@ -3,6 +3,8 @@
 import socket
 import sys
 
+sys.path.insert(0, "experiments")  # where the program stands, as seen from the host's folder
+
 import bulk
 from lab.failures import run
 

@@ -2,9 +2,9 @@
 
 import sys
 
-import datagrams
 import server
 import uppercase
+from concurrent_server import datagrams
 from lab.failures import run
 
 right = uppercase.answer_to_datagram

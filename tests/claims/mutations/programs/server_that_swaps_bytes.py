@@ -2,12 +2,12 @@
 
 import sys
 
-import connections
 import server
+from concurrent_server import connection_sockets
 from lab.failures import run
 
 
-class Wrong(connections.Connection):
+class Wrong(connection_sockets.Connection):
     """A connection whose answers have their last two bytes swapped."""
 
     __slots__ = ()
@@ -19,5 +19,5 @@ class Wrong(connections.Connection):
 
 
 sys.argv[0] = "server.py"
-setattr(connections, "Connection", Wrong)  # noqa: B010 - it is no variable of that module's, but its class
+setattr(connection_sockets, "Connection", Wrong)  # noqa: B010 - it is no variable of that module's, but its class
 run(server.main)

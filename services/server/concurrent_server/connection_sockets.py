@@ -18,8 +18,9 @@ from socket import SHUT_WR, socket
 
 from lab.failures import explain
 from lab.journal import Address, Journal, now
-from readiness import READ, WRITE, Readiness
 from uppercase import UpperStream
+
+from concurrent_server.readiness import READ, WRITE, Readiness
 
 # Bytes to read at a time. 10,000 clients that send and never read must fit into the container's memory.
 PIECE = 4096

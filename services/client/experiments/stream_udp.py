@@ -12,8 +12,8 @@ from time import monotonic
 from lab.failures import Failure, explain
 from lab.journal import Address, Journal, number_of
 from numbered import Schedule, message
-from progress import Progress
 from round_trips import RoundTrips
+from stream_progress import Progress
 
 MAX_DATAGRAM = 65_507  # bytes
 TRIES = 2  # to send a datagram: the first may only be told what became of one before

@@ -25,8 +25,8 @@ from socket import (
 )
 from time import monotonic
 
+import connection_info
 import host_counters
-import tcp_info
 from lab.failures import Exit, Failure, explain, run
 from lab.journal import Address, Journal
 from lab.options import Parser, add_server, parse_with_server, seconds, whole_number
@@ -86,7 +86,7 @@ def send_for(connections: list[socket], seconds_: float, journal: Journal) -> No
         if monotonic() >= looked + SAMPLE_S:
             looked = monotonic()
             for connection, number in numbers.items():
-                journal.facts("info", {"connection": number} | tcp_info.sample(connection))
+                journal.facts("info", {"connection": number} | connection_info.sample(connection))
 
 
 def main() -> int:

@@ -11,11 +11,17 @@ from socket import AF_INET, SHUT_WR, SOCK_STREAM, socket
 from typing import cast
 
 import pytest
-from connections import ACCEPTS_PER_TURN, BUSY_PER_TURN, EXHAUSTED, PIECE, Connections
+from concurrent_server.connection_sockets import (
+    ACCEPTS_PER_TURN,
+    BUSY_PER_TURN,
+    EXHAUSTED,
+    PIECE,
+    Connections,
+)
+from concurrent_server.readiness import READ, WRITE
 from hypothesis import given
 from hypothesis import strategies as st
 from lab.journal import Journal
-from readiness import READ, WRITE
 from uppercase import upper
 
 SERVER = ("192.0.2.1", 12000)
@@ -153,8 +159,8 @@ class Server:
         self, *waiting: FakeSocket | OSError, quiet: bool, limit: float = 100, idle_timeout: float = 10.0
     ) -> None:
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr("connections.read", fake_read)
-        self.patch.setattr("connections.write", fake_write)
+        self.patch.setattr("concurrent_server.connection_sockets.read", fake_read)
+        self.patch.setattr("concurrent_server.connection_sockets.write", fake_write)
         self.log_reader, self.log_writer = os.pipe()
         os.set_blocking(self.log_reader, False)
         self.welcoming = FakeWelcomingSocket(*waiting)

@@ -2,10 +2,11 @@
 
 from socket import SO_RCVBUF, SO_SNDBUF, SOL_SOCKET, socket
 
-import batch
 from lab.failures import explain
 from lab.journal import Journal
 from uppercase import answer_to_datagram
+
+from concurrent_server import batch
 
 DATAGRAMS_PER_TURN = 64  # then the TCP clients have their turn
 LARGEST_MESSAGE = 65_535  # bytes; no IPv4 packet is longer

@@ -21,7 +21,7 @@ from lab.failures import Exit, Failure, explain, run
 from lab.journal import Journal
 from lab.options import Parser, add_server, parse_with_server, seconds, whole_number
 from numbered import MOST, SMALLEST
-from progress import Progress
+from stream_progress import Progress
 from stream_tcp import TcpStream
 from stream_udp import MAX_DATAGRAM, UdpStream
 

@@ -10,11 +10,11 @@ from select import select
 from socket import AF_INET, IPPROTO_TCP, SHUT_WR, SOCK_STREAM, TCP_NODELAY, gaierror, socket
 from time import monotonic
 
-import tcp_info
+import connection_info
 from lab.failures import Failure, explain
 from lab.journal import Address, Journal, now
 from numbered import Schedule, message
-from progress import Progress
+from stream_progress import Progress
 
 SAMPLE_S = 0.01  # between two looks at TCP_INFO
 PIECE = 65_536
@@ -152,7 +152,7 @@ class TcpStream:
         return bool(piece)
 
     def _sample(self, connection: socket) -> None:
-        info = tcp_info.sample(connection)
+        info = connection_info.sample(connection)
         if info and info != self._last_info:
             self._last_info = info
             self._journal.facts("info", info)
