@@ -157,7 +157,7 @@ class JournaledSocket(standard.socket):
         super().close()
 
     def _tell_error(self, error: OSError) -> None:
-        if self._is_accepted:
+        if self._is_accepted and not isinstance(error, BlockingIOError):  # which says: not yet
             self.journal.event("error", self, peer=self._peer, note=explain(error, "answer"))
 
 

@@ -2,95 +2,46 @@
 
     python3 server.py [--host ADDR] [--port N] [--idle-timeout S] [--max-connections N] [--quiet]
 
-The lecture's servers wait in recvfrom() and accept(), for one client at a time. This one waits for all its
-sockets together, and calls only what will not block: one loop, no threads. A turn of the loop is short,
-whoever the clients are, so nobody waits for a slow one: see the rules in `connection_sockets.py`.
+Theory of operation. The lecture's servers wait in recvfrom() and in accept() and recv(), for one socket at a
+time. This one has the same sockets: the server socket (UDP), the welcoming socket (TCP), and a connection
+socket for each TCP client. But it waits for all of them together, in one call of the system: epoll_wait().
+That returns those that are ready, and for each of them the event loop (`event_loop.py`) calls what is to be
+done, which is what the lecture's servers do:
+
+    the socket                 what is done when it is ready                            in
+    the server socket          recvfrom(), upper case, sendto()                         datagrams.py
+    the welcoming socket       accept(): a new connection socket, which is watched, too welcoming_socket.py
+    a connection socket        recv(), upper case, send(); close() at the client's end  connection_socket.py
+
+So one thread serves all clients. None of them may hold up the others, and that takes four rules:
+
+  1. No call blocks. A socket that has nothing to read, or no room for an answer, says so (BlockingIOError),
+     and the loop goes on with the next one.
+  2. A turn of the loop does a bounded part of the work for each socket: one piece of a connection, at most 64
+     datagrams, at most 64 new clients. A client that sends more than a piece waits in line with its like.
+  3. What was read is answered before more is read. An answer that the client does not take is kept, and until
+     it is sent nothing is read from this client: TCP's flow control then makes it wait, not our memory grow.
+  4. A connection on which no byte moves for the idle time-out is closed, and one over the limit is told so.
+
+Without --quiet the sockets are journaled: they write down each call, as those of the lecture's programs do.
 """
 
 import argparse
-import resource
-import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from socket import (
-    AF_INET,
-    IPPROTO_TCP,
-    SO_REUSEADDR,
-    SOCK_DGRAM,
-    SOCK_STREAM,
-    SOL_SOCKET,
-    TCP_NODELAY,
-    socket,
-    socketpair,
-)
+from contextlib import ExitStack
+from socket import socket
 from time import monotonic
 
-from concurrent_server.connection_sockets import Connections
 from concurrent_server.datagrams import Datagrams
-from concurrent_server.readiness import READ, best
-from lab.failures import Exit, Failure, explain, run
+from concurrent_server.event_loop import READ, EventLoop
+from concurrent_server.preparations import allow_files, bind_both, stop_signals
+from concurrent_server.welcoming_socket import Welcome
+from lab.failures import Exit, run
 from lab.journal import Journal
+from lab.journaled import JournaledSocket
 from lab.options import parse_server, seconds, server_parser, whole_number
 
-BACKLOG = 4096  # connections that may wait for accept(); the system may allow less
 OTHER_FILES = 32  # file descriptors that are no connection: standard streams, the two sockets, epoll, ...
-LAST_ANSWERS = 0.5  # seconds for the clients to take them, when the server stops
-ACCEPT_PAUSE = 1.0  # seconds until the next try, where the system had no room for another connection
-TRIES_FOR_A_PORT = 20
-
-
-class WelcomingSocket(socket):
-    """A TCP socket that says what it is without a look at the enumerations: accept() asks it each time."""
-
-    family = AF_INET
-    type = SOCK_STREAM
-    proto = 0
-
-
-def bind_both(host: str, port: int, sockets: ExitStack) -> tuple[socket, socket]:
-    """Return the welcoming socket (TCP) and the server socket (UDP), bound to one port number."""
-    for _ in range(TRIES_FOR_A_PORT):
-        welcoming_socket = sockets.enter_context(WelcomingSocket(AF_INET, SOCK_STREAM))
-        server_socket = sockets.enter_context(socket(AF_INET, SOCK_DGRAM))
-        # Start again at once after a stop, though old connections of this port are still in TIME_WAIT.
-        # On TCP alone: on UDP it would let a second server take the port from under us, in silence.
-        welcoming_socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-        # Answers leave at once, not when the one before is acknowledged. Connection sockets inherit this.
-        welcoming_socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-        try:
-            welcoming_socket.bind((host, port))
-            welcoming_socket.listen(BACKLOG)
-            server_socket.bind((host, welcoming_socket.getsockname()[1]))
-        except OSError as error:
-            refusal = error
-        else:
-            return welcoming_socket, server_socket
-        if port != 0:
-            break
-        # The system chose a TCP port whose number is taken on UDP: let it choose again.
-    raise Failure(explain(refusal, f"bind to {host or 'every address'}, port {port}")) from refusal
-
-
-def allow_files(wanted: int) -> int:
-    """Raise this process's limit of open files to `wanted`, as far as the system lets us, and return it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return wanted if soft == resource.RLIM_INFINITY else soft
-
-
-@contextmanager
-def stop_signals() -> Iterator[socket]:
-    """Turn SIGINT and SIGTERM into a byte that arrives on the socket: the loop can wait for that, too."""
-    receiver, sender = socketpair()
-    with receiver, sender:
-        sender.setblocking(False)
-        signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signum, lambda _signum, _frame: None)
-        yield receiver
-        signal.set_wakeup_fd(-1)
+LAST_ANSWERS_S = 0.5  # for the clients to take them, when the server stops
 
 
 def serve(
@@ -101,45 +52,24 @@ def serve(
     journal: Journal,
 ) -> None:
     """Answer all clients until SIGINT or SIGTERM; then what was read is still answered."""
-    readiness = best()
-    connections = Connections(
-        welcoming_socket, readiness, journal, limit=options.max_connections, idle_timeout=options.idle_timeout
+    loop = EventLoop()
+    Datagrams(server_socket, loop, many_a_call=options.quiet)
+    clients = Welcome(
+        welcoming_socket, loop, journal, limit=options.max_connections, idle_timeout=options.idle_timeout
     )
-    datagrams = Datagrams(server_socket, journal)
-    datagram_fd, welcoming_fd = server_socket.fileno(), welcoming_socket.fileno()
-    stop_fd = stop_signal.fileno()
-    for fd in (datagram_fd, welcoming_fd, stop_fd):
-        readiness.register(fd, READ)
-    accept_again: float | None = None  # when accepting is paused: the time to go on
-    stopping = False
+    stopping: list[bytes] = []
+    loop.watch(stop_signal.fileno(), READ, lambda: stopping.append(stop_signal.recv(64)))
     while not stopping:
-        now = monotonic()
-        timeout = connections.close_idle(now)
-        if accept_again is not None:
-            timeout = min(timeout or ACCEPT_PAUSE, ACCEPT_PAUSE)
-            if now >= accept_again:
-                accept_again = None
-                readiness.modify(welcoming_fd, READ)
-        events = readiness.poll(0 if connections.fresh else timeout)
-        connections.watch_fresh(now)
-        for fd in connections.ready(events, now):
-            if fd == datagram_fd:
-                datagrams.answer()
-            elif fd == stop_fd:
-                stopping = True
-            elif fd == welcoming_fd and not connections.accept(now):
-                accept_again = now + ACCEPT_PAUSE
-                readiness.modify(welcoming_fd, 0)
+        loop.turn(clients.look())
 
-    stop_signal.recv(64)
+    loop.forget(server_socket.fileno())
+    clients.stop()
     welcoming_socket.close()
     server_socket.close()
-    connections.watch_fresh(monotonic())
-    connections.stop()
-    deadline = monotonic() + LAST_ANSWERS
-    while connections and (now := monotonic()) < deadline:
-        connections.ready(readiness.poll(deadline - now), now)
-    connections.close()
+    deadline = monotonic() + LAST_ANSWERS_S
+    while clients and (remaining_s := deadline - monotonic()) > 0:
+        loop.turn(remaining_s)
+    clients.close()
 
 
 def main() -> int:
@@ -160,26 +90,24 @@ def main() -> int:
         help="TCP connections at once (default: %(default)s)",
     )
     options = parse_server(parser)
-    journal = Journal(as_json=options.log_format == "json", quiet=options.quiet)
-    with ExitStack() as sockets:
-        welcoming_socket, server_socket = bind_both(options.host, options.port, sockets)
-        for sock in (welcoming_socket, server_socket):
-            sock.setblocking(False)
-        room = allow_files(options.max_connections + OTHER_FILES) - OTHER_FILES
-        if room < options.max_connections:
-            journal.event(
-                "limit",
-                note=f"{room} connections at once, not {options.max_connections}: see ulimit -n",
-                always=True,
-            )
-            options.max_connections = max(room, 1)
-        # Before we say that we are ready: who reads that may stop us at once.
-        with stop_signals() as stop_signal:
-            journal.event("bind", server_socket, note="the server socket, for all UDP clients", always=True)
-            journal.event(
-                "listen", welcoming_socket, note="the welcoming socket, for TCP clients", always=True
-            )
-            serve(welcoming_socket, server_socket, stop_signal, options, journal)
+    journal = JournaledSocket.journal = Journal(as_json=options.log_format == "json", quiet=options.quiet)
+    room = allow_files(options.max_connections + OTHER_FILES) - OTHER_FILES
+    if room < options.max_connections:
+        journal.event(
+            "limit",
+            note=f"{room} connections at once, not {options.max_connections}: see ulimit -n",
+            always=True,
+        )
+        options.max_connections = max(room, 1)
+    # The signals first: who reads that the server is ready may stop it at once.
+    with stop_signals() as stop_signal, ExitStack() as sockets:
+        welcoming_socket, server_socket = bind_both(
+            options.host, options.port, sockets, journaled=not options.quiet
+        )
+        if options.quiet:  # these two lines are written all the same
+            journal.event("bind", server_socket, note="ready to receive", always=True)
+            journal.event("listen", welcoming_socket, note="the welcoming socket", always=True)
+        serve(welcoming_socket, server_socket, stop_signal, options, journal)
     journal.event("stop", always=True)
     return Exit.OK
 

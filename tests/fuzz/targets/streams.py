@@ -11,8 +11,9 @@ from typing import cast
 
 import console as terminal
 import tcp_client
-from concurrent_server import connection_sockets as served
-from concurrent_server.readiness import READ, WRITE
+from concurrent_server import connection_socket as served
+from concurrent_server.event_loop import READ, EventLoop
+from concurrent_server.welcoming_socket import Welcome
 from lab.failures import Failure
 from lab.journal import Journal, number_of, preview
 from lab.journaled import JournaledSocket
@@ -51,6 +52,9 @@ class Door:
     def __init__(self, sock: socket.socket) -> None:
         self._waiting = [sock]
 
+    def fileno(self) -> int:
+        return -1
+
     def accept(self) -> tuple[socket.socket, tuple[str, int]]:
         if not self._waiting:
             raise BlockingIOError
@@ -58,7 +62,10 @@ class Door:
 
 
 class Unwatched:
-    """A readiness that nobody asks: the target says what is ready."""
+    """A readiness that looks at no socket: the target says what is ready."""
+
+    def __init__(self) -> None:
+        self.ready: list[tuple[int, int]] = []
 
     def register(self, fd: int, eventmask: int, /) -> None:
         del fd, eventmask
@@ -67,7 +74,7 @@ class Unwatched:
 
     def poll(self, timeout: float | None = None, /) -> list[tuple[int, int]]:
         del timeout
-        return []
+        return self.ready
 
 
 def connection(data: bytes) -> None:
@@ -77,10 +84,10 @@ def connection(data: bytes) -> None:
         ours.setblocking(False)
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the least there is: answers wait early
         fd = theirs.fileno()
-        handler = served.Connections(
-            cast("socket.socket", Door(theirs)), Unwatched(), JOURNAL, limit=1, idle_timeout=60.0
-        )
-        handler.accept(0.0)
+        unwatched = Unwatched()
+        loop = EventLoop(unwatched)
+        clients = Welcome(cast("socket.socket", Door(theirs)), loop, JOURNAL, limit=1, idle_timeout=60.0)
+        clients.accept()
         asked, came = bytearray(), bytearray()
         while draws:
             action = draws.number(0, 7)
@@ -90,17 +97,17 @@ def connection(data: bytes) -> None:
                     asked += piece[: ours.send(piece)]
             elif action == 3:
                 came += _received(ours, draws.number(1, 9_000))
-            elif action == 4:
-                handler.watch_fresh(0.0)
             else:
-                handler.ready(((fd, READ | WRITE),), 0.0)
-            held = handler._by_fd.get(fd)
-            assert held is None or len(held.unsent) <= 3 * served.PIECE, (
+                unwatched.ready = [(fd, READ)] if action > 4 else []
+                loop.turn(0.0)
+            held = clients._connections.get(fd)
+            assert held is None or len(held._unsent) <= 3 * served.PIECE, (
                 "more is held than the answer to a piece"
             )
         ours.shutdown(socket.SHUT_WR)
-        while len(handler):
-            handler.ready(((fd, READ | WRITE),), 0.0)
+        unwatched.ready = [(fd, READ)]
+        while len(clients):
+            loop.turn(0.0)
             came += _received(ours, 1 << 20)
         came += _received(ours, 1 << 20)
         assert came == upper(asked), "the answers are not the upper case of what was sent"

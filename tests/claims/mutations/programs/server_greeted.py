@@ -3,16 +3,18 @@
 import socket
 
 import server
+from concurrent_server.event_loop import READ, EventLoop
 from lab.failures import run
-from lab.journal import Address, Journal
+from lab.journal import Address
 
 
 class Greeted:
     """Datagrams, with something to remember of each client."""
 
-    def __init__(self, server_socket: socket.socket, _journal: Journal) -> None:
+    def __init__(self, server_socket: socket.socket, loop: EventLoop, **_options: bool) -> None:
         self._server_socket = server_socket
         self._known: set[Address] = set()
+        loop.watch(server_socket.fileno(), READ, self.answer)
 
     def answer(self) -> None:
         """Answer a datagram of a client that is known."""

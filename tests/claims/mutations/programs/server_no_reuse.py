@@ -3,10 +3,12 @@
 import socket
 
 import server
+from concurrent_server import preparations
 from lab.failures import run
+from lab.journaled import JournaledSocket
 
 
-class Plain(server.WelcomingSocket):
+class Plain(JournaledSocket):
     """A socket without that option."""
 
     def setsockopt(self, level: int, option: int, value: int) -> None:  # type: ignore[override]
@@ -15,5 +17,5 @@ class Plain(server.WelcomingSocket):
             super().setsockopt(level, option, value)
 
 
-vars(server)["WelcomingSocket"] = Plain
+vars(preparations)["JournaledSocket"] = Plain
 run(server.main)

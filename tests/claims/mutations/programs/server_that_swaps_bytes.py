@@ -3,11 +3,11 @@
 import sys
 
 import server
-from concurrent_server import connection_sockets
+from concurrent_server import connection_socket, welcoming_socket
 from lab.failures import run
 
 
-class Wrong(connection_sockets.Connection):
+class Wrong(connection_socket.Connection):
     """A connection whose answers have their last two bytes swapped."""
 
     __slots__ = ()
@@ -19,5 +19,5 @@ class Wrong(connection_sockets.Connection):
 
 
 sys.argv[0] = "server.py"
-setattr(connection_sockets, "Connection", Wrong)  # noqa: B010 - it is no variable of that module's, but its class
+setattr(welcoming_socket, "Connection", Wrong)  # noqa: B010 - it is no variable of that module's, but its class
 run(server.main)

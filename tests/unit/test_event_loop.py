@@ -1,13 +1,14 @@
-"""Waiting for many sockets: epoll and its stand-in behave alike."""
+"""Waiting for many sockets: epoll and its stand-in behave alike, and the loop on top of them."""
 
 import select
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from socket import socketpair
 
 import pytest
-from concurrent_server.readiness import READ, WRITE, Poll, Readiness, best
+from concurrent_server.event_loop import FROM_THE_LINE, READ, WRITE, EventLoop, Poll, Readiness, best
 
 
 @pytest.fixture(params=["best", "poll"])
@@ -101,3 +102,77 @@ def test_readiness_takes_a_descriptors_number_again(readiness: Readiness) -> Non
         assert again.fileno() == fd  # the lowest free number
         readiness.register(fd, WRITE)
         assert readiness.poll(10) == [(fd, WRITE)]
+
+
+@pytest.fixture
+def loop(readiness: Readiness) -> EventLoop:
+    return EventLoop(readiness)
+
+
+def test_loop_calls_the_action_that_was_given_last(loop: EventLoop) -> None:
+    near, far = socketpair()
+    done: list[str] = []
+    with near, far:
+        loop.watch(near.fileno(), READ, lambda: done.append("read"))
+        loop.turn(0)
+        assert done == []
+        far.send(b"x")
+        loop.turn(10)
+        loop.watch(near.fileno(), WRITE, lambda: done.append("write"))
+        loop.turn(10)
+        loop.forget(near.fileno())
+        loop.turn(0)
+    assert done == ["read", "write"]
+
+
+def test_loop_serves_a_new_socket_once_before_it_watches_it(loop: EventLoop) -> None:
+    near, far = socketpair()
+    done: list[int] = []
+    with near, far:
+        loop.watch_new(near.fileno(), READ, lambda: done.append(1))
+        loop.turn(None)  # does not wait
+        loop.turn(0)
+        assert len(done) == 1
+        far.send(b"x")
+        loop.turn(10)
+        assert len(done) == 2
+
+
+def test_loop_never_watches_a_new_socket_that_is_closed_at_once(loop: EventLoop) -> None:
+    near, far = socketpair()
+
+    def leave() -> None:
+        loop.forget(near.fileno())
+        near.close()
+
+    with far:
+        loop.watch_new(near.fileno(), READ, leave)
+        loop.turn(None)
+        begun = time.monotonic()
+        loop.turn(0.02)
+        assert time.monotonic() - begun >= 0.02
+
+
+def test_line_is_served_in_its_order_and_without_those_that_have_left(loop: EventLoop) -> None:
+    served: list[int] = []
+
+    def serve(fd: int) -> None:
+        served.append(fd)
+        loop.watch(fd, READ, lambda: None)  # as a connection that has nothing more to read
+
+    number = 3 * FROM_THE_LINE
+    pairs = [socketpair() for _ in range(number)]
+    fds = [near.fileno() for near, _far in pairs]
+    for fd in fds:
+        loop.watch(fd, WRITE, lambda: None)
+        loop.line_up(fd, partial(serve, fd))
+    loop.forget(fds[1])
+    loop.watch(fds[2], WRITE, lambda: None)  # has something else to do
+    loop.turn(None)  # does not wait
+    assert served == [fds[0], *fds[3 : 2 + FROM_THE_LINE]]
+    for _turn in range(number):
+        loop.turn(0)
+    assert served == [fds[0], *fds[3:]]
+    for pair in pairs:
+        for sock in pair:
+            sock.close()
