@@ -34,7 +34,7 @@ from time import monotonic
 from concurrent_server.datagrams import Datagrams
 from concurrent_server.event_loop import READ, EventLoop
 from concurrent_server.preparations import allow_files, bind_both, stop_signals
-from concurrent_server.welcoming_socket import Welcome
+from concurrent_server.welcoming_socket import TcpClients
 from lab.failures import Exit, run
 from lab.journal import Journal
 from lab.journaled import JournaledSocket
@@ -54,7 +54,7 @@ def serve(
     """Answer all clients until SIGINT or SIGTERM; then what was read is still answered."""
     loop = EventLoop()
     Datagrams(server_socket, loop, many_a_call=options.quiet)
-    clients = Welcome(
+    clients = TcpClients(
         welcoming_socket, loop, journal, limit=options.max_connections, idle_timeout=options.idle_timeout
     )
     stopping: list[bytes] = []

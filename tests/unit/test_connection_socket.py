@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 from concurrent_server.connection_socket import PIECE
 from concurrent_server.event_loop import FROM_THE_LINE, NOTHING, READ, WRITE, EventLoop
-from concurrent_server.welcoming_socket import ACCEPTS_PER_TURN, EXHAUSTED, LOOK_S, Welcome
+from concurrent_server.welcoming_socket import ACCEPTS_PER_TURN, EXHAUSTED, LOOK_S, TcpClients
 from hypothesis import given
 from hypothesis import strategies as st
 from lab.journal import Journal
@@ -163,7 +163,7 @@ class Server:
         self.welcoming = FakeWelcomingSocket(*waiting)
         self.readiness = FakeReadiness()
         self.loop = EventLoop(self.readiness)
-        self.clients = Welcome(
+        self.clients = TcpClients(
             cast("socket", self.welcoming),  # the fake has all that is used of it
             self.loop,
             Journal(as_json=True, quiet=True, fd=self.log_writer),
@@ -267,6 +267,11 @@ def test_accept_pauses_where_the_system_has_no_room_and_goes_on_later(
     assert server.readiness.watched[WELCOMING_FD] == READ
     server.accept(LOOK_S)
     assert second.sent == b"LATE"
+
+    for client in (first, second):
+        client.incoming.append(b"")
+        server.serve(client)
+    assert server.look(at_s=2 * LOOK_S) is None  # nothing is left to look for
 
 
 def test_accept_goes_on_after_a_client_that_has_gone(make_server: MakeServer) -> None:

@@ -16,7 +16,7 @@ LOOK_S = 1.0  # between two looks at who is idle; more often where the idle time
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
-class Welcome:
+class TcpClients:
     """Accepts clients, and knows all connections that are open.
 
     Args:
@@ -50,7 +50,7 @@ class Welcome:
         return len(self._connections)
 
     def accept(self) -> None:
-        """Welcome the clients that wait at the welcoming socket."""
+        """Accept the clients that wait at the welcoming socket."""
         for _ in range(ACCEPTS_PER_TURN):
             try:
                 sock, address = self._welcoming_socket.accept()
@@ -86,7 +86,7 @@ class Welcome:
         return self._next_look_s - now_s if self._connections or self._paused else None
 
     def stop(self) -> None:
-        """Welcome and read no more; what was read is still answered. `len()` falls as the clients leave."""
+        """Accept and read no more; what was read is still answered. `len()` falls as the clients leave."""
         self._loop.forget(self._welcoming_socket.fileno())
         for connection in list(self._connections.values()):
             connection.stop()

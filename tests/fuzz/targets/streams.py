@@ -13,7 +13,7 @@ import console as terminal
 import tcp_client
 from concurrent_server import connection_socket as served
 from concurrent_server.event_loop import READ, EventLoop
-from concurrent_server.welcoming_socket import Welcome
+from concurrent_server.welcoming_socket import TcpClients
 from lab.failures import Failure
 from lab.journal import Journal, number_of, preview
 from lab.journaled import JournaledSocket
@@ -86,7 +86,7 @@ def connection(data: bytes) -> None:
         fd = theirs.fileno()
         unwatched = Unwatched()
         loop = EventLoop(unwatched)
-        clients = Welcome(cast("socket.socket", Door(theirs)), loop, JOURNAL, limit=1, idle_timeout=60.0)
+        clients = TcpClients(cast("socket.socket", Door(theirs)), loop, JOURNAL, limit=1, idle_timeout=60.0)
         clients.accept()
         asked, came = bytearray(), bytearray()
         while draws:
