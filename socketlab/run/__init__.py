@@ -1,1 +1,1 @@
-"""Run: on Docker, from set-up to evidence."""
+"""Experiments and conversations, on the hosts of any backend."""
