@@ -253,6 +253,21 @@ def test_page_has_each_fault_over_each_of_its_protocols() -> None:
     assert cells >= {(fault.name, protocol) for fault in matrix.FAULTS for protocol in fault.protocols}
 
 
+def test_page_names_what_broke_and_what_was_answered_of_the_rest() -> None:
+    recorded = json.loads(page.PART.figures.read_text(encoding="utf-8"))
+    recorded["cells"] = recorded["cells"][2:4]  # the server is killed, over UDP and over TCP
+    assert (
+        "- **Exit code 4: some of it unmeasured** (2 cells): server killed (UDP 20, TCP 27)."
+        in page.section(recorded)
+    )
+    recorded["cells"][0] |= {"outcome": "broken", "why": "a client was left"}
+    text = page.section(recorded)
+    assert "- **broken**: server killed (UDP): a client was left" in text.splitlines()
+    assert "(1 cell): server killed (TCP 27)." in text
+    recorded["cells"][1]["seen"]["fates"] = {"answered": 27, "lost": 1, "unmeasured": 172}
+    assert "server killed (TCP 27, 1 lost)." in page.section(recorded)
+
+
 def test_page_without_its_lines_is_refused(tmp_path: Path) -> None:
     other = tmp_path / "page.md"
     other.write_text("# Another page\n")

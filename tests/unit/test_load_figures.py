@@ -157,6 +157,18 @@ def test_page_is_what_the_figures_say() -> None:
     assert page.PART.page(now) == now, "tests/load has changed since: make load RECORD=1"
 
 
+def test_page_names_what_did_not_hold() -> None:
+    recorded = json.loads(page.PART.figures.read_text(encoding="utf-8"))
+    flood, storm = recorded["attacks"][0], recorded["attacks"][1]
+    flood["checks"][0] |= {"holds": False, "statement": "the server goes on", "seen": "it ended"}
+    del storm["seen"], storm["checks"]
+    storm |= {"outcome": "unmeasured", "why": "nobody came"}
+    lines = page.section(recorded).splitlines()
+    assert f"- `{flood['key']}`: the server goes on: it ended" in lines
+    assert f"- `{storm['key']}` could not be measured: nobody came" in lines
+    assert f"- `{storm['key']}` ({storm['what']}): unmeasured" in lines
+
+
 def test_figures_of_another_version_are_refused() -> None:
     with pytest.raises(ValueError, match="make load"):
         page.section({"version": 0, "attacks": [], "soak": None})
