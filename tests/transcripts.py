@@ -66,6 +66,8 @@ RUNS = {
     "README.md": {
         "make up": Run("integration", hosts=True),
         "make client-udp": Run("integration", typed="hello from the keyboard\n"),
+    },
+    "programs.md": {
         "printf 'one\\ntwo\\n' | python3 services/client/udp_client.py 127.0.0.1 --quiet": Run("socket"),
         "python3 services/server/udp_server.py": Run("socket", code=1),
         "python3 services/client/tcp_client.py 127.0.0.1 12001": Run("socket", code=1),
@@ -73,9 +75,8 @@ RUNS = {
             "socket", code=3
         ),
         "python3 services/client/tcp_client.py 127.0.0.1 port": Run("socket", code=2),
-        "make lossy-udp SEED=1": Run("integration"),
-        "make compare SEED=1": Run("integration"),
-        "make capture": Run("integration", measured=True),
+    },
+    "commands.md": {
         ".venv/bin/socketlab talk udp hello straße --json result.json": Run("integration"),
     },
     "capture.md": {
@@ -83,7 +84,9 @@ RUNS = {
         "make capture BOTH=1": Run("integration", measured=True),
     },
     "experiments.md": {
+        "make lossy-udp SEED=1": Run("integration"),
         "make lossy-tcp SEED=1": Run("integration", measured=True),
+        "make compare SEED=1": Run("integration"),
         "make lossy-udp SEED=3 PROGRAM=lecture COUNT=10 LOSS=20": Run("integration"),
     },
     "lecture.md": {"python3 services/server/udp_server.py": Run("socket", code=1)},

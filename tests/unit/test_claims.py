@@ -10,7 +10,7 @@ import pytest
 from socketlab.analyse.result import Network
 from socketlab.claims import registry
 from socketlab.claims.notebook import Finding, Notebook, Outcome, finding
-from socketlab.describe.claims import BY_ID, CLAIMS
+from socketlab.describe.claims import BY_ID, CLAIMS, UDP, Claim
 from socketlab.errors import EngineError, ScenarioError
 from socketlab.hosts.lab import Lab
 from socketlab.show import claims as shown
@@ -46,6 +46,31 @@ def test_claims_are_chosen_in_the_order_of_the_lecture() -> None:
 def test_unknown_claim_is_refused() -> None:
     with pytest.raises(ScenarioError, match="expected ids of claims, as U7 or T4, got X9"):
         registry.chosen(["U7", "X9"])
+
+
+def test_claim_is_added_by_its_description_and_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As docs/architecture.md has it: the function is on the list, and its checks decide.
+    claim = Claim("U99", UDP, "a datagram has a colour", "the colour of a datagram", "Which colour?")
+    monkeypatch.setitem(BY_ID, claim.id, claim)
+    every = (*CLAIMS, claim)
+    monkeypatch.setattr(registry, "CLAIMS", every)
+    registered = registry.showings()
+    monkeypatch.setattr(registry, "_showings", registered)
+
+    @registry.shows("U99")
+    def colour(lab: Lab, note: Notebook) -> None:
+        note.do("look at a datagram")
+        note.check("it is green", lab.server.name == "green", {"seen": lab.server.name})
+        note.answer("green")
+
+    assert registry.chosen(["u99"]) == [claim]
+    assert list(registry.showings()) == [each.id for each in every]
+    for seen, outcome, answer in (("green", Outcome.SHOWN, "green"), ("red", Outcome.REFUTED, "")):
+        lab = cast("Lab", SimpleNamespace(server=SimpleNamespace(name=seen), reset=lambda: None))
+        (finding,) = registry.show(lab, [claim])
+        assert (finding.claim, finding.outcome, finding.answer) == (claim, outcome, answer)
+    with pytest.raises(ValueError, match="that nothing shows yet, got 'U99'"):
+        registry.shows("U99")(colour)
 
 
 def test_host_that_is_gone_makes_claims_unmeasured_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,11 +5,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+import typer
 
 from socketlab import cli, hints
 from socketlab.checkout import ROOT
+from socketlab.errors import ScenarioError
 from tests import cleanliness, stages
 from tests.complaints import complaints
 
@@ -59,6 +62,24 @@ finally:
 def test_help_lists_the_commands_of_each_module_in_their_own_words(module: str) -> None:
     its_own = {name: command.help.splitlines()[0] for name, command in cli.of_module(module).items()}
     assert cli.COMMANDS[module] == its_own
+
+
+def test_command_is_added_by_a_line_and_a_function(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As docs/architecture.md has it.
+    def fly(far: int) -> None:
+        """Fly."""
+        if far > 9:
+            raise ScenarioError(f"expected at most 9, got {far}")
+        typer.echo(f"flew {far}")
+
+    module = ModuleType("socketlab.cli.wing_commands")
+    monkeypatch.setattr(module, "add_to", lambda commands: commands.command()(fly), raising=False)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(cli.COMMANDS, "wing_commands", {"fly": "Fly."})
+    assert run("--help")[1].count("Fly.") == 1
+    assert run("fly", "3") == (0, "flew 3\n", "")
+    assert run("fly", "30") == (2, "", "socketlab: expected at most 9, got 30\n")
+    test_help_lists_the_commands_of_each_module_in_their_own_words("wing_commands")
 
 
 @pytest.mark.parametrize(

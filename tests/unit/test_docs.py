@@ -25,13 +25,53 @@ def text(document: Path) -> str:
     return document.read_text(encoding="utf-8")
 
 
-def test_readme_lists_the_commands_as_make_does() -> None:
+def anchors(document: Path) -> set[str]:
+    """Return the places in a document that a link can lead to: its headings, as GitHub names them."""
+    headings = re.findall(r"^#+ (.*)$", text(document), re.MULTILINE)
+    return {"#" + re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def tracked() -> list[str]:
+    """Return the files of the checkout that are not ignored."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def folders() -> set[str]:
+    """Return the top-level folders, and below socketlab/ and services/ each one with Python in it."""
+    files = [Path(name) for name in tracked() if "/" in name]
+    return {f"{file.parts[0]}/" for file in files} | {
+        f"{file.parent.as_posix()}/"
+        for file in files
+        if file.suffix == ".py" and file.parts[0] in {"socketlab", "services"} and "tests" not in file.parts
+    }
+
+
+def test_commands_are_listed_as_make_does() -> None:
     listed = subprocess.run(
         ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     commands = [line.strip() for line in listed.stdout.splitlines() if line.strip()]
     assert len(commands) > 15
-    assert [line for line in commands if line not in text(ROOT / "README.md")] == []
+    assert [line for line in commands if line not in text(ROOT / "docs" / "commands.md")] == []
+
+
+def test_architecture_has_a_line_for_every_folder_and_no_other() -> None:
+    lines = re.findall(r"^\| `([^`]+/)` \| \S", text(ROOT / "docs" / "architecture.md"), re.MULTILINE)
+    assert sorted(lines) == sorted(folders())
+
+
+def test_readme_leads_to_every_page() -> None:
+    linked = {ROOT / name for name in re.findall(r"\]\(([^)#]+\.md)\)", text(ROOT / "README.md"))}
+    assert set(DOCUMENTS) - linked == {ROOT / "README.md"}
+
+
+@pytest.mark.parametrize(("page", "words"), [("README.md", 1200), ("docs/reliability.md", 1500)])
+def test_page_stays_short(page: str, words: int) -> None:
+    assert len(text(ROOT / page).split()) <= words
 
 
 @EACH
@@ -43,8 +83,10 @@ def test_make_targets_that_a_document_names_exist(document: Path) -> None:
 
 @EACH
 def test_links_of_a_document_lead_somewhere(document: Path) -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", text(document))
-    assert [link for link in links if not (document.parent / link).exists()] == []
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)", text(document))
+    files = [(document.parent / link if link else document, anchor) for link, anchor in links]
+    assert [file for file, _anchor in files if not file.exists()] == []
+    assert [(file, anchor) for file, anchor in files if anchor and anchor not in anchors(file)] == []
 
 
 def test_walk_through_names_every_claim_and_no_other() -> None:
@@ -52,5 +94,5 @@ def test_walk_through_names_every_claim_and_no_other() -> None:
     assert named == {claim.id for claim in CLAIMS}
 
 
-def test_architecture_quotes_the_complaint_as_the_server_sends_it() -> None:
-    assert f"`{TOO_LARGE.decode()}`" in text(ROOT / "docs" / "architecture.md")
+def test_complaint_is_quoted_as_the_server_sends_it() -> None:
+    assert f"`{TOO_LARGE.decode()}`" in text(ROOT / "docs" / "programs.md")
