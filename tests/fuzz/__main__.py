@@ -24,7 +24,7 @@ paths.found()
 
 from tests.fuzz import figures, libfuzzer  # noqa: E402 - our modules can be found from here on
 from tests.fuzz.catalogue import TARGETS  # noqa: E402
-from tests.fuzz.corpus import CORPUS, keep, seed_folder  # noqa: E402
+from tests.fuzz.corpus import file_of, keep, seed_folder  # noqa: E402
 from tests.fuzz.page import PART  # noqa: E402
 
 HELD, BROKEN, USAGE, UNMEASURED = 0, 1, 2, 3
@@ -78,7 +78,7 @@ def main(words: list[str] | None = None) -> int:
                 figures.write(options.json, [run], options.seed, options.seconds)
             if options.keep and not run.broken:
                 libfuzzer.merge(target, work, Path(folder) / "smallest")
-                keep(Path(folder) / "smallest", CORPUS / name)
+                keep(Path(folder) / "smallest", file_of(target))
     if options.record:
         PART.write()
     print(f"all: {sum(run.executions for run in runs):,} executions, {sum(run.took_s for run in runs):.0f} s")

@@ -1,22 +1,61 @@
-"""What the targets begin with: the inputs in the repository, and words that are worth trying."""
+r"""What a target begins with: words that are worth trying, and the inputs that fuzzing has found.
+
+They stand in one file a target, a line each, as libFuzzer writes the words of a dictionary: in quotation
+marks, with a backslash before what would end them, and \xNN for a byte that is no printable character.
+"""
 
 import hashlib
-import shutil
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.fuzz.target import Target
 
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
-WORDS = HERE / "words"
-LARGEST = 6_000  # bytes of a target's corpus in the repository
+LARGEST = 6_000  # bytes of a target's inputs in the repository
+WORDS, INPUTS = "# words\n", "# inputs\n"
+PLAIN = {bytes([code]): chr(code) for code in range(32, 127)} | {b'"': '\\"', b"\\": "\\\\"}
+
+
+def quoted(data: bytes) -> str:
+    """Return bytes as a line."""
+    return '"' + "".join(PLAIN.get(bytes([code]), f"\\x{code:02x}") for code in data) + '"\n'
+
+
+def unquoted(lines: str) -> list[bytes]:
+    """Return the bytes of each line."""
+    return [
+        re.sub(rb"\\(x[0-9a-f]{2}|.)", _unescaped, line.encode("ascii"))
+        for line in re.findall(r'^"(.*)"$', lines, re.MULTILINE)
+    ]
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    escaped = found[1]
+    return bytes([int(escaped[1:], 16)]) if len(escaped) == 3 else escaped
+
+
+def file_of(target: Target) -> Path:
+    """Return the file with a target's words and inputs."""
+    return CORPUS / f"{target.name}.txt"
+
+
+def parts(file: Path) -> tuple[str, str]:
+    """Return the lines with the words of a file, and those with its inputs; without a file there are none."""
+    text = file.read_text(encoding="ascii") if file.is_file() else WORDS
+    words, _between, found = text.partition(INPUTS)
+    return words, found
+
+
+def words(target: Target) -> list[bytes]:
+    """Return a target's words."""
+    return unquoted(parts(file_of(target))[0])
 
 
 def inputs(target: Target) -> list[bytes]:
     """Return a target's inputs: those written down with it, and those that fuzzing has found, in order."""
-    folder = CORPUS / target.name
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [*target.seeds, *(file.read_bytes() for file in found)]
+    return [*target.seeds, *unquoted(parts(file_of(target))[1])]
 
 
 def seed_folder(target: Target, folder: Path) -> Path:
@@ -27,18 +66,21 @@ def seed_folder(target: Target, folder: Path) -> Path:
     return folder
 
 
-def dictionary(target: Target) -> Path | None:
-    """Return the file with a target's words, in libFuzzer's format; None: it has none."""
-    file = WORDS / f"{target.name}.dict"
-    return file if file.is_file() else None
-
-
-def keep(found: Path, corpus: Path) -> None:
-    """Put the shortest inputs of a folder in the place of a corpus, as many as have room."""
-    shutil.rmtree(corpus, ignore_errors=True)
-    corpus.mkdir(parents=True)
-    room = LARGEST
-    for file in sorted(found.iterdir(), key=lambda file: (file.stat().st_size, file.name)):
-        room -= file.stat().st_size
+def keep(found: Path, file: Path) -> None:
+    """Put the shortest inputs of a folder in the place of those of a file, as many as have room."""
+    kept, room = [], LARGEST
+    for data in sorted((each.read_bytes() for each in found.iterdir()), key=in_order):
+        room -= len(data)
         if room >= 0:
-            shutil.copy(file, corpus)
+            kept.append(data)
+    write(file, parts(file)[0], kept)
+
+
+def write(file: Path, lines: str, found: Iterable[bytes]) -> None:
+    """Write a file of lines with words, and of inputs."""
+    file.write_text(lines + INPUTS + "".join(map(quoted, sorted(found, key=in_order))), encoding="ascii")
+
+
+def in_order(data: bytes) -> tuple[int, bytes]:
+    """Return by what inputs are sorted: the shortest first."""
+    return len(data), data

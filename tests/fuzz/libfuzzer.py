@@ -4,11 +4,14 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.fuzz.corpus import dictionary
+from tests.fuzz.corpus import file_of, parts, unquoted
 from tests.fuzz.paths import ROOT, folders
 from tests.fuzz.target import Target
 
@@ -59,25 +62,36 @@ def fuzz(target: Target, corpus: Path, crashes: Path, executions: int, seed: int
     crashes.mkdir(parents=True, exist_ok=True)
     prefix = crashes / f"{target.name}-"
     before = set(crashes.glob(f"{target.name}-*"))
-    words = [f"-dict={file}"] if (file := dictionary(target)) else []
     begun = time.monotonic()
-    said = _run(
-        target,
-        f"-runs={executions}",
-        f"-seed={seed}",
-        f"-max_total_time={seconds}",
-        f"-max_len={target.longest}",
-        f"-rss_limit_mb={MEMORY_MB}",
-        f"-timeout={LONGEST_S}",
-        f"-artifact_prefix={prefix}",
-        "-print_final_stats=1",
-        *words,
-        str(corpus),
-        within_s=seconds + LAST_WORDS_S,
-    )
+    with dictionary(target) as words:
+        said = _run(
+            target,
+            f"-runs={executions}",
+            f"-seed={seed}",
+            f"-max_total_time={seconds}",
+            f"-max_len={target.longest}",
+            f"-rss_limit_mb={MEMORY_MB}",
+            f"-timeout={LONGEST_S}",
+            f"-artifact_prefix={prefix}",
+            "-print_final_stats=1",
+            *words,
+            str(corpus),
+            within_s=seconds + LAST_WORDS_S,
+        )
     run = read(target.name, said, time.monotonic() - begun)
     new = sorted(set(crashes.glob(f"{target.name}-*")) - before)
     return Run(**(vars(run) | {"input": new[0].name})) if new else run
+
+
+@contextmanager
+def dictionary(target: Target) -> Iterator[list[str]]:
+    """Yield what says where a target's words are; nothing, where it has none."""
+    lines, _inputs = parts(file_of(target))
+    with tempfile.NamedTemporaryFile("w", encoding="ascii", suffix=".dict") as file:
+        file.write(lines)
+        file.flush()
+        # libFuzzer refuses a dictionary without a word.
+        yield [f"-dict={file.name}"] if unquoted(lines) else []
 
 
 def merge(target: Target, corpus: Path, smallest: Path) -> None:

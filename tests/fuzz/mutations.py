@@ -1,27 +1,9 @@
 """Inputs near those that are known, the same for the same seed: what CI tries, without atheris."""
 
 import random
-import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 INTERESTING = (0, 1, 9, 10, 32, 45, 48, 57, 92, 127, 128, 193, 237, 255)
-
-
-def words_of(dictionary: Path | None) -> list[bytes]:
-    """Return the words of a dictionary in libFuzzer's format."""
-    if dictionary is None:
-        return []
-    quoted = re.findall(r'^"(.*)"$', dictionary.read_text(encoding="ascii"), re.MULTILINE)
-    return [
-        re.sub(rb"\\(x[0-9a-f]{2}|.)", _unescaped, word.encode("latin-1"))
-        for word in quoted
-    ]  # fmt: skip
-
-
-def _unescaped(found: re.Match[bytes]) -> bytes:
-    escaped = found[1]
-    return bytes([int(escaped[1:], 16)]) if len(escaped) == 3 else escaped
 
 
 def mutations(

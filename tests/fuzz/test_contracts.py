@@ -2,13 +2,14 @@
 
 import importlib
 import traceback
+from pathlib import Path
 
 import pytest
 
 from tests.fuzz.catalogue import TARGETS
-from tests.fuzz.corpus import CORPUS, HERE, WORDS, dictionary, inputs
+from tests.fuzz.corpus import CORPUS, INPUTS, file_of, in_order, inputs, keep, quoted, unquoted, words
 from tests.fuzz.found import FOUND, Found
-from tests.fuzz.mutations import mutations, words_of
+from tests.fuzz.mutations import mutations
 from tests.fuzz.target import Target
 
 EACH = pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
@@ -40,8 +41,7 @@ def test_contract_holds_for_the_corpus(target: Target) -> None:
 @EACH
 def test_contract_holds_near_the_corpus(target: Target) -> None:
     count = max(30, target.executions // SHARE)
-    words = words_of(dictionary(target))
-    for data in mutations(inputs(target), words, count, target.longest, seed=1):
+    for data in mutations(inputs(target), words(target), count, target.longest, seed=1):
         tried(target, data)
 
 
@@ -56,17 +56,38 @@ def test_target_is_found_where_its_contract_is(target: Target) -> None:
 
 
 def test_corpus_is_small_and_belongs_to_targets() -> None:
-    folders = {folder.name: list(folder.iterdir()) for folder in CORPUS.iterdir()}
-    assert folders.keys() <= TARGETS.keys()
-    assert sum(file.stat().st_size for files in folders.values() for file in files) <= LARGEST_CORPUS
-    assert {file.stem for file in WORDS.iterdir()} <= TARGETS.keys()
-    assert HERE in CORPUS.parents
+    assert {file.name for file in CORPUS.iterdir()} <= {f"{name}.txt" for name in TARGETS}
+    known = [data for target in TARGETS.values() for data in inputs(target)[len(target.seeds) :]]
+    assert sum(map(len, known)) <= LARGEST_CORPUS
+
+
+@EACH
+def test_corpus_is_written_in_one_way(target: Target) -> None:
+    text = file_of(target).read_text(encoding="ascii")
+    known = inputs(target)[len(target.seeds) :]
+    assert known == sorted(set(known), key=in_order)
+    assert text.partition(INPUTS)[2] == "".join(map(quoted, known))
 
 
 def test_words_of_a_dictionary_are_as_libfuzzer_reads_them() -> None:
-    words = words_of(WORDS / "operated.dict")
-    assert b'"id": 1' in words
-    assert b"\n" in words
+    known = words(TARGETS["operated"])
+    assert b'"id": 1' in known
+    assert b"\n" in known
+
+
+def test_any_bytes_are_read_back_from_the_line_that_they_become() -> None:
+    each = [b"", bytes(range(256)), b"\\x41", b'\\"', b"a\n", b"# inputs"]
+    assert unquoted("".join(map(quoted, each))) == each
+
+
+def test_shortest_inputs_that_have_room_are_kept_beside_the_words(tmp_path: Path) -> None:
+    found, file = tmp_path / "found", tmp_path / "spec.txt"
+    found.mkdir()
+    for number, data in enumerate([b"l" * 5_990, b"\0", b"s" * 10, b"longest" * 900]):
+        (found / str(number)).write_bytes(data)
+    file.write_text('# words\n"loss "\n# inputs\n"old"\n', encoding="ascii")
+    keep(found, file)
+    assert file.read_text(encoding="ascii") == ('# words\n"loss "\n# inputs\n"\\x00"\n"' + "s" * 10 + '"\n')
 
 
 def test_mutations_are_the_same_for_the_same_seed() -> None:
