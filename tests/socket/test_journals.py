@@ -1,7 +1,7 @@
 """What the lecture's four programs write, byte for byte: the journal's format is a contract.
 
-Each situation is kept in tests/socket/journals, once as text and once as JSON, with times and ports made
-equal. `RECORD_JOURNALS=1 pytest tests/socket/test_journals.py` writes these files anew.
+Each situation is kept in tests/socket/journals.txt, as text, as JSON and with --quiet, with times and ports
+made equal. `RECORD_JOURNALS=1 pytest tests/socket/test_journals.py` writes it anew.
 """
 
 import os
@@ -36,7 +36,8 @@ from tests.socket.programs import (
     udp_socket,
 )
 
-JOURNALS = Path(__file__).with_name("journals")
+JOURNALS = Path(__file__).with_name("journals.txt")
+LOGS = ("text", "json", "quiet")
 HEALTHCHECK = ("127.0.0.2", 0)
 PIECE = b'"bytes": 2}'
 
@@ -292,15 +293,25 @@ SITUATIONS: dict[str, Situation] = {
 }
 
 
-@pytest.mark.parametrize("log", ["text", "json", "quiet"])
+def journals() -> dict[str, str]:
+    """Return what is kept, by its name: each begins with a line of its own."""
+    _nothing, *parts = re.split(r"^=== (.+)\n", JOURNALS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+@pytest.mark.parametrize("log", LOGS)
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_program_writes_what_it_always_wrote(start: Start, name: str, log: str) -> None:
     ended = SITUATIONS[name](start, "text" if log == "quiet" else log, ("--quiet",) if log == "quiet" else ())
     written = shown(ended)
-    kept = JOURNALS / f"{name}.{log}.txt"
     if os.environ.get("RECORD_JOURNALS"):
-        kept.write_text(written, encoding="utf-8")
-    assert written == kept.read_text(encoding="utf-8")
+        kept = sorted((journals() | {f"{name}.{log}": written}).items())
+        JOURNALS.write_text("".join(f"=== {each}\n{text}" for each, text in kept), encoding="utf-8")
+    assert written == journals()[f"{name}.{log}"]
+
+
+def test_each_journal_that_is_kept_has_a_situation() -> None:
+    assert journals().keys() == {f"{name}.{log}" for name in SITUATIONS for log in LOGS}
 
 
 PLAIN = """
