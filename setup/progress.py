@@ -10,6 +10,8 @@ from contextlib import contextmanager
 TICK_S = 0.5
 WIPE = "\r\x1b[K"  # to the line's beginning, and clear it
 
+now = time.monotonic  # seconds; tests have a clock of their own
+
 _changing = threading.Lock()
 _under_way: dict[str, float] = {}  # since when, by the monotonic clock
 
@@ -17,7 +19,7 @@ _under_way: dict[str, float] = {}  # since when, by the monotonic clock
 @contextmanager
 def step(item: str, doing: str) -> Iterator[None]:
     """Print what was done, and how long it took, when the body is over. Steps may run side by side."""
-    line, start = f"{item}: {doing} …", time.monotonic()
+    line, start = f"{item}: {doing} …", now()
     with _changing:
         first = not _under_way
         _under_way[line] = start
@@ -26,7 +28,7 @@ def step(item: str, doing: str) -> Iterator[None]:
     result = "failed"
     try:
         yield
-        result = f"{time.monotonic() - start:.0f} s"
+        result = f"{now() - start:.0f} s"
     finally:
         with _changing:
             del _under_way[line]
@@ -39,7 +41,7 @@ def _tick() -> None:
         with _changing:
             if not _under_way:
                 return
-            now = time.monotonic()
-            shown = "; ".join(f"{line} {now - start:.0f} s" for line, start in _under_way.items())
+            at = now()
+            shown = "; ".join(f"{line} {at - start:.0f} s" for line, start in _under_way.items())
             print(f"{WIPE}{shown[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
         time.sleep(TICK_S)
