@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from numbered import message
 
-from tests.faults import matrix, page
-from tests.faults.fault import Fault
-from tests.faults.outcome import Broken, CannotBeTried, Cell, Outcome, Seen
-from tests.faults.scene import AGAIN, Running, Scene, add_result
-from tests.reliability import PAGE
+from campaigns.faults import matrix, page
+from campaigns.faults.fault import Fault
+from campaigns.faults.outcome import Broken, CannotBeTried, Cell, Outcome, Seen
+from campaigns.faults.scene import AGAIN, Running, Scene, add_result
+from campaigns.reliability import PAGE
 
 SOME = [replace(fault, protocols=fault.representative) for fault in matrix.FAULTS if fault.representative]
 
@@ -222,7 +222,7 @@ def test_recovery_is_late_against_undisturbed_steps(
     monkeypatch: pytest.MonkeyPatch, back_s: float, later: tuple[float, float], held: bool
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr("tests.faults.scene.time", clock)
+    monkeypatch.setattr("campaigns.faults.scene.time", clock)
     lab = LabOnPaper(clock, 5, 4, back_s, later)
     if held:
         assert lab.recover(Seen()).recovery_s == pytest.approx(back_s)
@@ -244,7 +244,7 @@ def test_recovery_without_a_reference_cannot_be_judged() -> None:
 
 def test_page_says_what_the_cells_say() -> None:
     now = PAGE.read_text(encoding="utf-8")
-    assert page.PART.page(now) == now, "tests/faults has changed since: make faults RECORD=1"
+    assert page.PART.page(now) == now, "campaigns/faults has changed since: make faults RECORD=1"
 
 
 def test_page_has_each_fault_over_each_of_its_protocols() -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.catalogue import TARGETS
-from tests.fuzz.corpus import CORPUS, INPUTS, file_of, in_order, inputs, keep, quoted, unquoted, words
-from tests.fuzz.found import FOUND, Found
-from tests.fuzz.mutations import mutations
-from tests.fuzz.target import Target
+from campaigns.fuzz.catalogue import TARGETS
+from campaigns.fuzz.corpus import CORPUS, INPUTS, file_of, in_order, inputs, keep, quoted, unquoted, words
+from campaigns.fuzz.found import FOUND, Found
+from campaigns.fuzz.mutations import mutations
+from campaigns.fuzz.target import Target
 
 EACH = pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
 
@@ -33,7 +33,7 @@ def tried(target: Target, data: bytes) -> None:
 @EACH
 def test_contract_holds_for_the_corpus(target: Target) -> None:
     known = inputs(target)
-    assert len(known) > len(target.seeds), f"no corpus: python -m tests.fuzz {target.name} --keep"
+    assert len(known) > len(target.seeds), f"no corpus: python -m campaigns.fuzz {target.name} --keep"
     for data in known:
         tried(target, data)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz import __main__ as runner
-from tests.fuzz import figures, libfuzzer, page
-from tests.fuzz.catalogue import TARGETS
-from tests.reliability import PAGE
+from campaigns.fuzz import __main__ as runner
+from campaigns.fuzz import figures, libfuzzer, page
+from campaigns.fuzz.catalogue import TARGETS
+from campaigns.reliability import PAGE
 
 NO_ATHERIS = importlib.util.find_spec("atheris") is None
 NEEDS_ATHERIS = pytest.mark.skipif(NO_ATHERIS, reason=libfuzzer.WHY_NOT)
@@ -106,7 +106,7 @@ def test_fuzzer_tries_as_many_inputs_as_it_is_told(tmp_path: Path) -> None:
 
 def test_page_is_what_the_figures_say() -> None:
     now = PAGE.read_text(encoding="utf-8")
-    assert page.PART.page(now) == now, "tests/fuzz has changed since: make fuzz RECORD=1"
+    assert page.PART.page(now) == now, "campaigns/fuzz has changed since: make fuzz RECORD=1"
 
 
 def test_figures_are_of_all_targets_and_ten_million_inputs() -> None:

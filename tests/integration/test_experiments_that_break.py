@@ -1,4 +1,4 @@
-"""Experiments that cannot be done: they say so, and leave the network clean. Disturbed ones: tests/faults."""
+"""Experiments that cannot be done say so, and leave the network clean. Disturbed ones: campaigns/faults."""
 
 import subprocess
 import sys

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from netem_impairment import leases
 
+from campaigns.load import attacks
+from campaigns.load.attacks import ATTACKS, Arena, Attack
 from socketlab.hosts.operated import Program
-from tests.load import attacks
-from tests.load.attacks import ATTACKS, Arena, Attack
 
 SECONDS = 0.7
 LONGER = {"slow-readers": 1.5}  # a byte a second

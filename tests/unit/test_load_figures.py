@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from campaigns.load import attacks, document, measure, page, soak
+from campaigns.load.attacks import Check, Outcome, Seen
+from campaigns.load.measure import Sample
+from campaigns.reliability import PAGE
 from socketlab.errors import TraceError
-from tests.load import attacks, document, measure, page, soak
-from tests.load.attacks import Check, Outcome, Seen
-from tests.load.measure import Sample
-from tests.reliability import PAGE
 
 QUIET = {
     "asked": 100, "answered": 100, "wrong": 0, "median_ms": 0.2, "p95_ms": 0.4, "stretches_ms": [0.2] * 6,
@@ -154,7 +154,7 @@ def test_one_broken_check_breaks_an_attack() -> None:
 
 def test_page_is_what_the_figures_say() -> None:
     now = PAGE.read_text(encoding="utf-8")
-    assert page.PART.page(now) == now, "tests/load has changed since: make load RECORD=1"
+    assert page.PART.page(now) == now, "campaigns/load has changed since: make load RECORD=1"
 
 
 def test_page_names_what_did_not_hold() -> None:

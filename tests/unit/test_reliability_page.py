@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests import reliability
-from tests.reliability import Part
+from campaigns import reliability
+from campaigns.reliability import Part
 
 LINES = "<!-- rain: what follows is written by `make rain RECORD=1` -->\n<!-- rain: up to here -->"
 

@@ -1,1 +1,0 @@
-"""The targets, a module for each neighbourhood; `tests/fuzz/catalogue.py` has them all."""
