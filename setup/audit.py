@@ -1,7 +1,7 @@
 """Whether the locked packages have holes that are known: by pip-audit, which asks the internet.
 
 There are three outcomes, and none is taken for another: known holes (exit code 1), none known (0), not
-audited (2). pip-audit itself knows two: where the service knows no package at all, as behind a mirror of the
+audited (4). pip-audit itself knows two: where the service knows no package at all, as behind a mirror of the
 package index, it says "no known vulnerabilities" and succeeds.
 """
 
@@ -15,6 +15,7 @@ from setup.progress import step
 from setup.shell import Outcome, SetupError, last_lines, run
 
 NAME = "audit"
+NOT_AUDITED = 4  # exit code: nothing was measured
 # Who is asked, in this order, until one knows all the packages: the index's own advisories, OSV's.
 SERVICES = ("pypi", "osv")
 LIMIT_S = 300.0
@@ -62,7 +63,7 @@ def audit(machine: Machine) -> int:
         venv.ensure(machine, NAME)
     except SetupError as error:
         print(f"{error}\n{NAME}: not audited, which says nothing about the packages")
-        return 2
+        return NOT_AUDITED
     locks = [
         f"--requirement={lock.file_of(machine, extra)}" for extra in lock.extras(lock.description(machine))
     ]
@@ -89,4 +90,4 @@ def audit(machine: Machine) -> int:
     for reason in reasons:
         print(f"    {reason}")
     print("  -> run it where the internet can be reached, as a scheduled job does")
-    return 2
+    return NOT_AUDITED

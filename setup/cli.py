@@ -1,6 +1,6 @@
 """The command line: `python3 -m setup COMMAND`; `--help` lists the commands.
 
-Exit codes: 0 fine, 1 cannot be done here (stderr says what to do), 2 wrong usage.
+Exit codes: 0 fine, 1 cannot be done here (stderr says what to do), 2 wrong usage, 4 not audited.
 """
 
 import argparse

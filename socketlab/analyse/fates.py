@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from socketlab.describe.scenario import Conversation, Protocol
-from socketlab.errors import TraceError
+from socketlab.errors import Exit, TraceError
 from socketlab.observe.trace import Event
-
-UNANSWERED = 3  # exit code, the same as of the lecture's clients
 
 SENT = {Protocol.UDP: "sendto", Protocol.TCP: "send"}
 
@@ -89,9 +87,9 @@ def exchanges(conversation: Conversation, events: Sequence[Event]) -> list[Excha
     ]
 
 
-def exit_code(exchanges: Sequence[Exchange]) -> int:
+def exit_code(exchanges: Sequence[Exchange]) -> Exit:
     """Return what a command that shows these exchanges ends with."""
     fates = {exchange.fate for exchange in exchanges}
     if Fate.UNMEASURED in fates:
-        return TraceError.exit_code
-    return UNANSWERED if Fate.UNANSWERED in fates else 0
+        return Exit.UNMEASURED
+    return Exit.UNANSWERED if Fate.UNANSWERED in fates else Exit.OK

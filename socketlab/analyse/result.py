@@ -12,9 +12,8 @@ from socketlab.analyse.fates import Fate
 from socketlab.analyse.figures import Delay, Figure
 from socketlab.analyse.messages import Story
 from socketlab.describe.scenario import Experiment, Program, Protocol
+from socketlab.errors import Exit
 from socketlab.observe.evidence import Evidence
-
-MEASURED, UNMEASURED = 0, 4  # exit codes
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,10 @@ class UdpResult:
     balances: tuple[Balance, ...]
 
     @property
-    def exit_code(self) -> int:
+    def exit_code(self) -> Exit:
         """0: what became of each message is known, whatever it was. 4: of at least one it is not."""
         known = not self.story.faults and not self.story.count(Fate.UNMEASURED)
-        return MEASURED if known else UNMEASURED
+        return Exit.OK if known else Exit.UNMEASURED
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,10 @@ class TcpResult:
         return stream.count * stream.size / (completion / 1e9) if completion else None
 
     @property
-    def exit_code(self) -> int:
+    def exit_code(self) -> Exit:
         """As of UDP. A connection that was given up is a result, too."""
         known = not self.connection.faults and not self.connection.count(Fate.UNMEASURED)
-        return MEASURED if known else UNMEASURED
+        return Exit.OK if known else Exit.UNMEASURED
 
 
 Result = UdpResult | TcpResult

@@ -11,12 +11,10 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from socketlab.errors import LabError
+from socketlab.errors import Exit, LabError
 from socketlab.hosts import steps
 from socketlab.observe.words import printable
 from socketlab.show.progress import waiting
-
-INTERRUPTED = 130
 
 COMMANDS = {
     "experiment_commands": {
@@ -104,4 +102,4 @@ def main() -> None:
         typer.echo(f"socketlab: {printable(str(error))}", err=True)  # it may quote a host
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(Exit.INTERRUPTED)

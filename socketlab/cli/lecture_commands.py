@@ -18,14 +18,13 @@ from socketlab.cli.shared_options import EngineOption, project_option, terminate
 from socketlab.describe.claims import CLAIMS, Claim
 from socketlab.describe.scenario import Engine, Servers
 from socketlab.describe.wishes import one_of, seed_number
+from socketlab.errors import Exit
 from socketlab.hosts import turns
 from socketlab.hosts.lab import Lab, temporary
 from socketlab.show import claims as shown
 from socketlab.show import files
 from socketlab.show.progress import waiting
 from socketlab.show.terminal import Colour, Terminal, this_terminal
-
-REFUTED, UNMEASURED = 1, 4  # exit codes
 
 OnlyArgument = Annotated[
     list[str] | None, typer.Argument(help="Ids of claims, as U7. [default: all]", metavar="[ID...]")
@@ -78,12 +77,12 @@ class Run:
     document: dict[str, Any]
 
     @property
-    def exit_code(self) -> int:
+    def exit_code(self) -> Exit:
         """A refuted claim weighs more than one that could not be measured."""
         outcomes = {finding.outcome for finding in self.findings}
         if Outcome.REFUTED in outcomes:
-            return REFUTED
-        return UNMEASURED if Outcome.UNMEASURED in outcomes else 0
+            return Exit.FAILED
+        return Exit.UNMEASURED if Outcome.UNMEASURED in outcomes else Exit.OK
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from socketlab.cli import lecture_commands
 from socketlab.cli.shared_options import EngineOption
 from socketlab.describe.scenario import Engine
 from socketlab.describe.sweep import Sweep
-from socketlab.errors import LabError
+from socketlab.errors import Exit, LabError
 from socketlab.hosts.lab import Lab
 from socketlab.run import experiments
 from socketlab.run import rounds as sweeping
@@ -98,7 +98,7 @@ def _made(project: str, engine: str | None, seed: str) -> tuple[dict[str, Any], 
     if broken:
         typer.echo(f"{len(broken)} rounds of the sweep were not measured; the first: {broken[0]}", err=True)
     more = {"made": run.document["made"] | {"took_s": took_s}, "sweep": as_data(figures)}
-    return run.document | more, run.exit_code or (lecture_commands.UNMEASURED if broken else 0)
+    return run.document | more, run.exit_code or (Exit.UNMEASURED if broken else Exit.OK)
 
 
 def _swept(lab: Lab, engine: Engine) -> Swept:

@@ -9,8 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from socketlab import checkout
-
-TERMINATED = 128 + signal.SIGTERM
+from socketlab.errors import Exit
 
 Text = str | None
 EngineOption = Annotated[
@@ -36,7 +35,7 @@ def terminated_like_interrupted() -> Iterator[None]:
     """Let SIGTERM end the body as Ctrl-C does: with all that is to be done at the end."""
 
     def end(_signum: int, _frame: FrameType | None) -> NoReturn:
-        raise SystemExit(TERMINATED)
+        raise SystemExit(Exit.TERMINATED)
 
     before = signal.signal(signal.SIGTERM, end)
     try:

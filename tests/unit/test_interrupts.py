@@ -7,7 +7,8 @@ from types import FrameType
 
 import pytest
 
-from socketlab.cli.shared_options import TERMINATED, terminated_like_interrupted
+from socketlab.cli.shared_options import terminated_like_interrupted
+from socketlab.errors import Exit
 from socketlab.hosts.interrupts import undisturbed
 
 
@@ -42,7 +43,7 @@ def test_interrupt_waits_until_the_body_is_over(done: list[str]) -> None:
 def test_termination_waits_too_and_ends_as_it_would_have(done: list[str]) -> None:
     with pytest.raises(SystemExit) as ended, terminated_like_interrupted():
         work(done, signal.SIGTERM)
-    assert (done, ended.value.code) == (["went on"], TERMINATED)
+    assert (done, ended.value.code) == (["went on"], Exit.TERMINATED)
 
 
 def test_who_presses_twice_does_not_wait(done: list[str]) -> None:

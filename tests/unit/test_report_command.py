@@ -15,7 +15,7 @@ from socketlab.analyse.result import Result
 from socketlab.cli import lecture_commands, report_commands
 from socketlab.cli.lecture_commands import Run as LectureRun
 from socketlab.describe.scenario import Experiment
-from socketlab.errors import EngineError
+from socketlab.errors import EngineError, Exit
 from socketlab.run import experiments
 from socketlab.show.page import build
 from socketlab.show.page.build import Page, Problem
@@ -170,7 +170,7 @@ def test_sweep_that_broke_is_told_and_in_the_document(
 def test_refuted_claim_decides_the_exit_code(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, drawn: list[dict[str, Any]]
 ) -> None:
-    lecture(monkeypatch, gone, lecture_commands.REFUTED)
+    lecture(monkeypatch, gone, Exit.FAILED)
     assert run("--output", str(tmp_path / "x.html"))[0] == 1
     assert len(drawn) == 1
 
