@@ -116,15 +116,15 @@ test-kernel: ## A kernel that has netem, beside the model and with its engine: O
 	@$(SETUP) ensure netem-kernel
 	@$(OF_NETEM) $(PYTHON) -m tests.kernel $(call option,ONLY,only) $(call option,JSON,json)
 
-fuzz: venv ## Inputs that nobody would type, guided by coverage: TARGET="spec capture" EXECUTIONS=100000 SECONDS=60 RECORD=1
-	@.venv/bin/python -m campaigns.fuzz $(call each,TARGET) $(call option,EXECUTIONS,executions) \
+fuzz: venv ## Inputs that nobody would type, guided by coverage: ONLY="spec capture" EXECUTIONS=100000 SECONDS=60 RECORD=1
+	@.venv/bin/python -m campaigns fuzz $(call option,ONLY,only) $(call option,EXECUTIONS,executions) \
 		$(call option,SECONDS,seconds) $(call option,SEED,seed) $(RECORDED)
 
 load: ready ## The server under attack: floods, 10,000 connections, a soak: ONLY=flood,soak SOAK=90 RECORD=1
-	@.venv/bin/python -m campaigns.load $(call option,ONLY,only) $(call option,SOAK,soak) $(RECORDED)
+	@.venv/bin/python -m campaigns load $(call option,ONLY,only) $(call option,SOAK,soak) $(RECORDED)
 
 faults: ready ## What is broken on purpose in traffic, and what holds all the same: ONLY=sidecar RECORD=1
-	@.venv/bin/python -m campaigns.faults $(call option,ONLY,only) $(RECORDED)
+	@.venv/bin/python -m campaigns faults $(call option,ONLY,only) $(RECORDED)
 
 lint: venv ## Style and types alone
 	@$(STAGES) lint types

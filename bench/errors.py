@@ -1,18 +1,11 @@
-"""The errors of the bench.
+"""The errors of the bench: a server's fault, and what says nothing of any server."""
 
-BenchError
-├── ServerFaultError      a server answered wrongly, not at all, or died
-└── UnmeasurableError     this machine lacks what the measurement needs: no verdict on any server
-"""
+from campaigns.outcome import Unmeasurable
 
 
-class BenchError(Exception):
-    """The base of all errors of the bench."""
-
-
-class ServerFaultError(BenchError):
+class ServerFaultError(Exception):
     """A server answered wrongly, did not answer, or died."""
 
 
-class UnmeasurableError(BenchError):
+class UnmeasurableError(Unmeasurable):
     """Something that the measurement needs is missing; it says nothing about a server."""

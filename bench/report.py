@@ -1,11 +1,13 @@
-"""From rows to a table that is read and a document that is kept. No clock and no I/O."""
+"""From rows to a table that is read and a document that is kept."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 from bench.experiments import Experiment
 from bench.stats import Row, Rows, Verdict, ratios
+from campaigns.outcome import Data, Outcome, Result
 
 OURS = "ours"
 FORMAT = 1  # of the document; a change that its readers would notice makes it 2
@@ -72,23 +74,30 @@ def _aligned(cells: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
+def result(experiment: Experiment[Any, Any], rows: Rows) -> Result:
+    """Return what came of an experiment: a fault of any server counts most, then what was not measured."""
+    faults = [f"{row.name}: {row.fault}" for row in rows.values() if row.fault]
+    needed = [rows[key] for key in (OURS, experiment.reference) if key]
+    missing = [f"{row.name}: {row.not_measured}" for row in needed if row.not_measured]
+    outcome = Outcome.BROKEN if faults else Outcome.UNMEASURED if missing else Outcome.HELD
+    text, data = f"\n{table(experiment, rows)}", _experiment(experiment, rows)
+    return Result(experiment.key, outcome, text, data, "; ".join(faults or missing))
+
+
 def document(
-    version: str,
-    machine: Mapping[str, object],
-    settings: Mapping[str, object],
-    results: Mapping[str, tuple[Experiment[Any, Any], Rows]],
-) -> dict[str, object]:
+    machine: Mapping[str, object], settings: Mapping[str, object], results: Iterable[Result]
+) -> Data:
     """Return all samples, medians, ratios and verdicts, ready for JSON."""
     return {
         "format": FORMAT,
-        "version": version,
+        "version": version("socketlab"),
         "machine": dict(machine),
         "settings": dict(settings),
-        "experiments": {key: _experiment(experiment, rows) for key, (experiment, rows) in results.items()},
+        "experiments": {result.name: result.data for result in results},
     }
 
 
-def _experiment(experiment: Experiment[Any, Any], rows: Rows) -> dict[str, object]:
+def _experiment(experiment: Experiment[Any, Any], rows: Rows) -> Data:
     """Return one experiment, ready for JSON."""
     return {
         "title": experiment.title,

@@ -1,4 +1,4 @@
-"""docs/reliability.md: what has figures stands between two lines of its own, and is made of them."""
+"""docs/reliability.md: a campaign's part stands between two lines of its own, and is made of its figures."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -10,8 +10,9 @@ from contextlib import suppress
 from functools import partial
 
 from campaigns.faults.fault import Fault
-from campaigns.faults.outcome import Broken, CannotBeTried, Seen
+from campaigns.faults.outcome import Broken, Seen
 from campaigns.faults.scene import RATE, Running, Scene, eventually, expect_code
+from campaigns.outcome import Unmeasurable
 from socketlab import checkout
 
 ATTEMPTS = 3
@@ -71,7 +72,7 @@ def interrupt(
             running.kill()
         break
     else:
-        raise CannotBeTried(f"the lab {lab.__name__} was over before it was seen, {ATTEMPTS} times")
+        raise Unmeasurable(f"the lab {lab.__name__} was over before it was seen, {ATTEMPTS} times")
     seen.figures["ended after, in s"] = round(time.monotonic() - pressed, 1)
     # At the very end it may have been over when the signal came.
     expect_code(seen, (CODES[number], 0) if lab is at_end else (CODES[number],))

@@ -16,8 +16,9 @@ from docker.errors import DockerException, ImageNotFound
 
 from campaigns.faults.commands import interrupt
 from campaigns.faults.fault import DISTURBED, Fault
-from campaigns.faults.outcome import Broken, CannotBeTried, Seen
+from campaigns.faults.outcome import Broken, Seen
 from campaigns.faults.scene import Running, Scene, eventually, expect_code
+from campaigns.outcome import Unmeasurable
 from socketlab import checkout
 from socketlab.checkout import ROOT
 
@@ -36,7 +37,7 @@ class OwnEngine:
         folder: all that it keeps is here.
 
     Raises:
-        CannotBeTried: there cannot be one here.
+        Unmeasurable: there cannot be one here.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,7 +49,7 @@ class OwnEngine:
         self._namespaces = subprocess.Popen([*apart, *hold], stdout=subprocess.PIPE)
         assert self._namespaces.stdout is not None
         if not self._namespaces.stdout.readline():
-            raise CannotBeTried("network and mount namespaces cannot be made here")
+            raise Unmeasurable("network and mount namespaces cannot be made here")
         (folder / "containerd.toml").write_text("version = 2\n", encoding="ascii")
         files = {"--config": "containerd.toml", "--root": "images", "--state": "run", "--address": CONTAINERD}
         self._containerd = self._started("containerd", *self._options(files))
@@ -80,7 +81,7 @@ class OwnEngine:
     def _answers(self) -> bool:
         if self._daemon is None or any(one.poll() is not None for one in (self._containerd, self._daemon)):
             said = (self.folder / "log").read_text(errors="replace").splitlines() or ["it says nothing"]
-            raise CannotBeTried(f"a second engine does not run here: {said[-1]}")
+            raise Unmeasurable(f"a second engine does not run here: {said[-1]}")
         try:
             with closing(docker.DockerClient(base_url=self.address)) as client:
                 return bool(client.ping())
@@ -108,14 +109,14 @@ class OwnEngine:
             loading = ["docker", "--host", self.address, "load", "--quiet"]
             done = subprocess.run(loading, stdin=saved.stdout, capture_output=True, text=True, check=False)
         if done.returncode or saved.returncode:
-            raise CannotBeTried(f"the images could not be copied: {done.stderr.strip()}")
+            raise Unmeasurable(f"the images could not be copied: {done.stderr.strip()}")
 
 
 @contextmanager
 def own_engine(scene: Scene) -> Iterator[tuple[OwnEngine, str]]:
     """Start an engine with the lab's images; the body gets it and the name of what they begin with."""
     if os.geteuid() != 0 or not (shutil.which("dockerd") and shutil.which("containerd")):
-        raise CannotBeTried("it needs an engine of its own: root, and dockerd and containerd on this machine")
+        raise Unmeasurable("it needs an engine of its own: root, and dockerd and containerd on this machine")
     folder = scene.folder / "engine"
     folder.mkdir()
     engine = OwnEngine(folder)
@@ -127,7 +128,7 @@ def own_engine(scene: Scene) -> Iterator[tuple[OwnEngine, str]]:
     try:
         scene.engine.images.get(base)
     except ImageNotFound as error:
-        raise CannotBeTried(f"the image {base}, which ours begin with, is not on this machine") from error
+        raise Unmeasurable(f"the image {base}, which ours begin with, is not on this machine") from error
     try:
         engine.start()
         engine.load([base, *(f"socketlab/{host}" for host in HOSTS)])
@@ -172,7 +173,7 @@ def interrupted_build(number: signal.Signals, scene: Scene, _engine: OwnEngine, 
     try:
         scene.engine.containers.run(base, ["python3", "--version"], remove=True, network_mode="none")
     except DockerException as error:
-        raise CannotBeTried(f"images that begin with {base} are not built without a network") from error
+        raise Unmeasurable(f"images that begin with {base} are not built without a network") from error
 
     def at_build(_scene: Scene, running: Running) -> bool:
         return any(" build " in line for line in running.children())

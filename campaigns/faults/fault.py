@@ -20,7 +20,7 @@ class Fault:
         name: of the row.
         group: what it is done to.
         does: what is done, for people.
-        run: does it, and returns what was seen. Raises Broken or CannotBeTried.
+        run: does it, and returns what was seen. Raises Broken or Unmeasurable.
         protocols: over which it is tried.
         representative: over which of them `make test` tries it, too.
     """

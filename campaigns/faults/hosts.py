@@ -8,8 +8,9 @@ from typing import cast
 from docker.models.containers import Container
 
 from campaigns.faults.fault import DISTURBED, MEASURED, Fault, in_traffic
-from campaigns.faults.outcome import Broken, CannotBeTried, Seen
+from campaigns.faults.outcome import Broken, Seen
 from campaigns.faults.scene import Scene
+from campaigns.outcome import Unmeasurable
 from socketlab import checkout
 
 NAMES = ["server", "servername", "hostname"]
@@ -98,7 +99,7 @@ def rules_removed(scene: Scene) -> Iterator[None]:
     """Remove the firewall rules by which packets reach the sidecar: the network is no worse than any."""
     code, said = scene.sidecar.exec_run(["iptables", "-t", "raw", "-F"])
     if code:
-        raise CannotBeTried(f"the rules could not be removed: {cast('bytes', said).decode(errors='replace')}")
+        raise Unmeasurable(f"the rules could not be removed: {cast('bytes', said).decode(errors='replace')}")
     yield
 
 

@@ -9,8 +9,9 @@ from docker.models.containers import Container
 
 from campaigns.faults.fault import DISTURBED, MEASURED, Fault, in_traffic
 from campaigns.faults.hosts import server, sidecar
-from campaigns.faults.outcome import Broken, CannotBeTried
+from campaigns.faults.outcome import Broken
 from campaigns.faults.scene import THE_PROGRAM, Scene, eventually
+from campaigns.outcome import Unmeasurable
 
 KILLED = 128 + signal.SIGKILL
 TOO_MUCH_MB = 300  # a host of ours has 256
@@ -98,7 +99,7 @@ def limit_descriptors(scene: Scene, more: int) -> None:
     """Let the server's program open so many more descriptors."""
     code, said = scene.server.exec_run(["python3", "-c", LIMIT, str(more)])
     if code:
-        raise CannotBeTried(f"the limit could not be set: {cast('bytes', said).decode(errors='replace')}")
+        raise Unmeasurable(f"the limit could not be set: {cast('bytes', said).decode(errors='replace')}")
 
 
 FAULTS = (

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from campaigns.faults.fault import Fault
-from campaigns.faults.outcome import Broken, CannotBeTried, Seen
+from campaigns.faults.outcome import Broken, Seen
 from campaigns.faults.scene import Running, Scene, expect_code
+from campaigns.outcome import Unmeasurable
 from socketlab.checkout import ROOT
 
 STEP_S = 1_000_000  # of the time namespace's monotonic clock
@@ -31,7 +32,7 @@ def on_a_full_disk(folder: Path, command: list[str], room: str = "0") -> list[st
         room: what is free on the disk, as head(1) and tmpfs(5) write it.
     """
     if os.geteuid() != 0:
-        raise CannotBeTried("only root may mount a small disk")
+        raise Unmeasurable("only root may mount a small disk")
     # A page that is taken, and the room beside it.
     size = "4k" if room == "0" else room
     fill = 'head -c 4096 /dev/zero >"$0/taken" && ' if room == "0" else ""
@@ -109,7 +110,7 @@ def clock(_scene: Scene) -> Seen:
     command = ["unshare", "--time", f"--monotonic={STEP_S}", "--fork", sys.executable, "-c", START_A_JOURNAL]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     if done.returncode:
-        raise CannotBeTried(f"no time namespace can be made here: {done.stderr.strip()[-200:]}")
+        raise Unmeasurable(f"no time namespace can be made here: {done.stderr.strip()[-200:]}")
     clocks, line = done.stdout.splitlines()
     monotonic_ns, real_ns = map(int, clocks.split())
     journal = json.loads(line)

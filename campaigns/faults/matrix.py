@@ -4,12 +4,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
+from threading import Event
 
 from campaigns.faults import commands, engine, hosts, limits, machine
 from campaigns.faults.fault import BOTH, Fault
-from campaigns.faults.outcome import Broken, CannotBeTried, Cell, Outcome, Seen, allowed_s
+from campaigns.faults.outcome import Broken, Cell, Seen, allowed_s
 from campaigns.faults.scene import Scene
+from campaigns.outcome import Outcome, Result, Unmeasurable
 
 LABS_EACH = 2  # of a protocol
 
@@ -20,7 +23,7 @@ def tried(fault: Fault, scene: Scene) -> Cell:
     """Try a fault on a lab, and return what came of it; the lab is fit for the next one then."""
     try:
         return Cell(fault.name, fault.does, scene.protocol, Outcome.HELD, fault.run(scene))
-    except CannotBeTried as error:
+    except Unmeasurable as error:
         return Cell(fault.name, fault.does, scene.protocol, Outcome.UNMEASURED, Seen(), str(error))
     except Broken as error:
         scene.stop()
@@ -41,6 +44,7 @@ def run(faults: Iterable[Fault], told: Callable[[Cell], None], labs_each: int = 
     """
     wanted = list(faults)
     tables = [(protocol, wanted[n::labs_each]) for protocol in BOTH for n in range(labs_each)]
+    interrupted = Event()
 
     def column(table: tuple[str, list[Fault]]) -> list[Cell]:
         protocol, ours = table
@@ -51,7 +55,7 @@ def run(faults: Iterable[Fault], told: Callable[[Cell], None], labs_each: int = 
             scene = Scene(protocol, Path(folder))
             try:
                 for fault in ours:
-                    if protocol in fault.protocols:
+                    if protocol in fault.protocols and not interrupted.is_set():
                         begun = time.monotonic()
                         cells.append(tried(fault, scene))
                         cells[-1].took_s = round(time.monotonic() - begun, 1)
@@ -67,7 +71,11 @@ def run(faults: Iterable[Fault], told: Callable[[Cell], None], labs_each: int = 
         return cells
 
     with ThreadPoolExecutor(len(tables)) as pool:
-        cells = [cell for column_of in pool.map(column, tables) for cell in column_of]
+        try:
+            cells = [cell for column_of in pool.map(column, tables) for cell in column_of]
+        except BaseException:
+            interrupted.set()  # else each lab would be tried to the end before this one could
+            raise
     return sorted(cells, key=lambda cell: place(cell.fault, cell.protocol))
 
 
@@ -77,8 +85,8 @@ def place(fault: str, protocol: str) -> tuple[int, int]:
     return names.index(fault) if fault in names else len(names), BOTH.index(protocol)
 
 
-def say(cell: Cell) -> None:
-    """Tell of a cell as soon as it is known."""
+def result(cell: Cell) -> Result:
+    """Return what came of a cell."""
     seen = cell.seen
     back = (
         f"  back after {seen.recovery_s:.1f} s (usual: {seen.usual_s:.1f}, a start: {seen.start_s:.1f}, "
@@ -87,7 +95,5 @@ def say(cell: Cell) -> None:
         else ""
     )
     what = cell.why or seen.reported or seen.said
-    print(
-        f"{cell.outcome:<22} {cell.protocol:<4} {cell.fault:<24} {cell.took_s:5.1f} s{back}  {what}",
-        flush=True,
-    )
+    line = f"{cell.outcome:<22} {cell.protocol:<4} {cell.fault:<24} {cell.took_s:5.1f} s{back}  {what}"
+    return Result(f"{cell.fault} {cell.protocol}", cell.outcome, line, asdict(cell), cell.why)

@@ -1,23 +1,11 @@
 """What comes of a cell of the matrix: one fault, over one protocol."""
 
-from dataclasses import asdict, dataclass, field
-from enum import StrEnum
-from typing import Any
+from dataclasses import dataclass, field
+
+from campaigns.outcome import Outcome
 
 VERSION = 1  # of the document; changes when the meaning of a field does
 STARTS = 2  # that a recovery may cost: hosts are removed, and made anew; neither takes longer than a start
-
-
-class Outcome(StrEnum):
-    """Three-valued: a cell that could not be tried says nothing about the lab."""
-
-    HELD = "held"
-    BROKEN = "broken"
-    UNMEASURED = "could not be measured"
-
-
-class CannotBeTried(Exception):
-    """The fault cannot be made on this machine; the message says why."""
 
 
 @dataclass
@@ -91,7 +79,3 @@ class Cell:
     seen: Seen
     why: str = ""
     took_s: float = 0.0
-
-    def as_data(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return asdict(self)

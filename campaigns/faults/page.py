@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from campaigns.faults.outcome import VERSION, Outcome
+from campaigns.faults.outcome import VERSION
+from campaigns.outcome import Outcome
 from campaigns.reliability import Part
 
 CONTAINER = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")

@@ -30,7 +30,8 @@ from docker.models.containers import Container
 from netem_impairment import leases
 from numbered import message
 
-from campaigns.faults.outcome import Broken, CannotBeTried, Seen, allowed_s
+from campaigns.faults.outcome import Broken, Seen, allowed_s
+from campaigns.outcome import Unmeasurable
 from socketlab.checkout import ROOT
 from socketlab.describe.scenario import Engine
 from socketlab.errors import LabError
@@ -304,7 +305,7 @@ class Scene:
         """Send a signal to the program of a container, not to its first process, which would ignore it."""
         code, said = container.exec_run(["python3", "-c", SIGNAL_THE_PROGRAM, str(int(number))])
         if code or not said:
-            raise CannotBeTried(f"the program of {container.name} could not be found: {said!r}")
+            raise Unmeasurable(f"the program of {container.name} could not be found: {said!r}")
 
     # --- traffic
 
@@ -339,7 +340,7 @@ class Scene:
         """Have the lab up, and know how long that takes from nothing, and an experiment on it.
 
         Raises:
-            CannotBeTried: one fails without a fault, too.
+            Unmeasurable: one fails without a fault, too.
         """
         if self.usual_s is None or not self.fit:
             self.lab.images.build(COMPOSE_PROFILES="impaired")  # is no part of a start
@@ -349,7 +350,7 @@ class Scene:
             self.start_s = time.monotonic() - begun
             begun = time.monotonic()
             if (usual := self.start(count=AGAIN).end()).exit_code:
-                raise CannotBeTried(f"an experiment fails without a fault, too: {usual.said}")
+                raise Unmeasurable(f"an experiment fails without a fault, too: {usual.said}")
             self.usual_s, self.fit = time.monotonic() - begun, True
 
     @contextmanager
@@ -369,7 +370,7 @@ class Scene:
         def under_way() -> bool:
             if running.process.poll() is not None:
                 if (ended := running.end()).exit_code == 0:
-                    raise CannotBeTried("all messages were answered before their traffic was seen")
+                    raise Unmeasurable("all messages were answered before their traffic was seen")
                 raise Broken(f"the traffic has not begun: {ended.said}")
             code, counters = self.sidecar.exec_run(["netem", "stats", "--json"])
             directions = json.loads(cast("bytes", counters))["directions"] if code == 0 else {}
@@ -383,7 +384,7 @@ class Scene:
     def allowed_s(self) -> float:
         """Return how long a recovery may take on this lab."""
         if self.usual_s is None or self.start_s is None:
-            raise CannotBeTried("nobody has measured what an experiment takes without a fault")
+            raise Unmeasurable("nobody has measured what an experiment takes without a fault")
         return allowed_s(self.usual_s, self.start_s)
 
     def recover(self, seen: Seen) -> Seen:

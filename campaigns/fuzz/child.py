@@ -12,7 +12,17 @@ import sys
 
 import atheris
 
-from campaigns.fuzz.paths import OURS
+from campaigns.paths import ROOT
+
+# Top-level names: what libFuzzer is told the way through.
+OURS = sorted(
+    {"socketlab", "netem_impairment", "lab", "concurrent_server"}
+    | {
+        file.stem
+        for folder in ("server", "client", "netem", "capture", "server/experiments", "client/experiments")
+        for file in (ROOT / "services" / folder).glob("*.py")
+    }
+)
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ marks, with a backslash before what would end them, and \xNN for a byte that is 
 
 import hashlib
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 from campaigns.fuzz.target import Target
@@ -73,12 +72,7 @@ def keep(found: Path, file: Path) -> None:
         room -= len(data)
         if room >= 0:
             kept.append(data)
-    write(file, parts(file)[0], kept)
-
-
-def write(file: Path, lines: str, found: Iterable[bytes]) -> None:
-    """Write a file of lines with words, and of inputs."""
-    file.write_text(lines + INPUTS + "".join(map(quoted, sorted(found, key=in_order))), encoding="ascii")
+    file.write_text(parts(file)[0] + INPUTS + "".join(map(quoted, kept)), encoding="ascii")
 
 
 def in_order(data: bytes) -> tuple[int, bytes]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from campaigns.fuzz.corpus import file_of, parts, unquoted
-from campaigns.fuzz.paths import ROOT, folders
 from campaigns.fuzz.target import Target
+from campaigns.paths import ROOT, folders
 
 WHY_NOT = (
     "atheris is not installed: there is one for CPython 3.11 to 3.13 on x86-64 Linux (make fuzz installs it)"

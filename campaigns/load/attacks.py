@@ -1,20 +1,20 @@
 """The attacks: who comes, what is seen meanwhile, and what must be so.
 
-Three outcomes: *held*, *broken* (a check does not hold), *unmeasured* (the attack was not in force, or what
-measures broke, or what was seen does not decide a check: then nothing is said about the server).
+An attack is *broken* where a check does not hold. It could not be measured where it was not in force, or what
+measures broke, or what was seen does not decide a check: then nothing is said about the server.
 """
 
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from campaigns.load import measure
 from campaigns.load.measure import Sample, Watch
+from campaigns.outcome import Outcome
 from socketlab.describe.scenario import PORT, ServerProgram, Servers
 from socketlab.errors import LabError, TraceError
 from socketlab.hosts.docker.compose_project import ComposeProject, looking_at_engine
@@ -38,14 +38,6 @@ DRAINED_S = 20.0
 CROWD = 9_990  # of 10,000: the rest is for honest clients
 
 Figures = dict[str, Any]
-
-
-class Outcome(StrEnum):
-    """Of an attack."""
-
-    HELD = "held"
-    BROKEN = "broken"
-    UNMEASURED = "unmeasured"
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from campaigns.load.attacks import ATTACKS, KINDS, Outcome
-from campaigns.load.document import SOAK, VERSION
+from campaigns.load.attacks import ATTACKS, KINDS
 from campaigns.load.measure import STRETCHES
 from campaigns.load.soak import CLASS, EACH_S
+from campaigns.outcome import Outcome
 from campaigns.reliability import Part
 
+VERSION = 1  # of the document; changes when the meaning of a field does
+SOAK = "soak"
 MIB = 2**20
 LEGEND = (
     "How many times as long an honest client waits beside the attack, in the median: over UDP; TCP, kept; "

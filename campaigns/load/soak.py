@@ -10,13 +10,13 @@ from campaigns.load.attacks import (
     Arena,
     Check,
     Figures,
-    Outcome,
     drained,
     mb,
     outcome,
     still_runs,
 )
 from campaigns.load.measure import Sample, Watch
+from campaigns.outcome import Outcome
 from socketlab.describe.scenario import PORT
 from socketlab.errors import LabError, TraceError
 from socketlab.hosts.operated import Program

@@ -1,15 +1,17 @@
 """From rows to a table and a document."""
 
 import json
+import tomllib
 from collections.abc import Mapping
 
 import pytest
 
 from bench.experiments import EXPERIMENTS, Column, Experiment
-from bench.report import document, table
+from bench.report import document, result, table
 from bench.samples import Bench
 from bench.servers import Server
 from bench.stats import AheadOf, Row, Sample, ShareOf
+from socketlab.checkout import ROOT
 
 
 def unused(_bench: Bench, _server: Server) -> Sample:
@@ -63,11 +65,11 @@ def test_table_without_any_sample_has_verdicts_all_the_same() -> None:
 
 
 def test_document_keeps_every_sample_and_is_json() -> None:
-    kept = document("0.1.0", {"cores": 2}, {"rounds": 2}, {"udp": (EXPERIMENT, rows())})
+    kept = document({"cores": 2}, {"rounds": 2}, [result(EXPERIMENT, rows())])
     kept = json.loads(json.dumps(kept))
     assert (kept["format"], kept["version"], kept["machine"], kept["settings"]) == (
         1,
-        "0.1.0",
+        tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"],
         {"cores": 2},
         {"rounds": 2},
     )

@@ -12,8 +12,9 @@ from numbered import message
 
 from campaigns.faults import matrix, page
 from campaigns.faults.fault import Fault
-from campaigns.faults.outcome import Broken, CannotBeTried, Cell, Outcome, Seen
+from campaigns.faults.outcome import Broken, Cell, Seen
 from campaigns.faults.scene import AGAIN, Running, Scene, add_result
+from campaigns.outcome import Outcome, Unmeasurable
 from campaigns.reliability import PAGE
 
 SOME = [replace(fault, protocols=fault.representative) for fault in matrix.FAULTS if fault.representative]
@@ -22,7 +23,7 @@ SOME = [replace(fault, protocols=fault.representative) for fault in matrix.FAULT
 @pytest.fixture(scope="module")
 def cells() -> list[Cell]:
     """What came of some faults."""
-    return matrix.run(SOME, matrix.say, labs_each=1)
+    return matrix.run(SOME, lambda cell: print(matrix.result(cell).text), labs_each=1)
 
 
 @pytest.mark.parametrize("fault", SOME, ids=lambda fault: fault.name)
@@ -147,7 +148,7 @@ class NoLab:
     ("error", "outcome", "stopped"),
     [
         pytest.param(Broken("why"), Outcome.BROKEN, 1, id="broken"),
-        pytest.param(CannotBeTried("why"), Outcome.UNMEASURED, 0, id="cannot"),
+        pytest.param(Unmeasurable("why"), Outcome.UNMEASURED, 0, id="cannot"),
         pytest.param(KeyError("why"), Outcome.UNMEASURED, 1, id="instrument"),
     ],
 )
@@ -235,7 +236,7 @@ def test_recovery_is_late_against_undisturbed_steps(
 def test_recovery_without_a_reference_cannot_be_judged() -> None:
     lab = LabOnPaper(Clock(), 5, 4, 1, (5, 4))
     lab.usual_s = None
-    with pytest.raises(CannotBeTried, match="without a fault"):
+    with pytest.raises(Unmeasurable, match="without a fault"):
         lab.recover(Seen())
 
 

@@ -2,14 +2,16 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from campaigns.fuzz import __main__ as runner
-from campaigns.fuzz import figures, libfuzzer, page
+from campaigns import runner
+from campaigns.fuzz import campaign, libfuzzer, page
 from campaigns.fuzz.catalogue import TARGETS
 from campaigns.reliability import PAGE
+from socketlab.errors import Exit
 
 NO_ATHERIS = importlib.util.find_spec("atheris") is None
 NEEDS_ATHERIS = pytest.mark.skipif(NO_ATHERIS, reason=libfuzzer.WHY_NOT)
@@ -59,8 +61,17 @@ def test_last_words_of_a_run_that_broke(said: str, broken: str) -> None:
 @NEEDS_ATHERIS
 def test_figures_replace_those_of_the_same_targets(tmp_path: Path) -> None:
     file = tmp_path / "data" / "fuzz.json"
-    figures.write(file, [libfuzzer.read("spec", HELD, 1.0), libfuzzer.read("proc", HELD, 1.0)], 1, 60)
-    figures.write(file, [libfuzzer.read("spec", BROKEN, 1.0)], 2, 30)
+
+    def write(runs: list[libfuzzer.Run], *words: str) -> int:
+        def carry_out(run: runner.Run) -> None:
+            for each in runs:
+                run.report(campaign.result(each))
+
+        return runner.main(replace(campaign.CAMPAIGN, carry_out=carry_out), ["--json", str(file), *words])
+
+    held = [libfuzzer.read("spec", HELD, 1.0), libfuzzer.read("proc", HELD, 1.0)]
+    assert write(held, "--seed", "1", "--seconds", "60") == Exit.OK
+    assert write([libfuzzer.read("spec", BROKEN, 1.0)], "--seed", "2", "--seconds", "30") == Exit.FAILED
     told = json.loads(file.read_text(encoding="utf-8"))
     assert (told["made"]["seed"], told["made"]["seconds"]) == (2, 30)
     assert [(run["target"], run["executions"]) for run in told["targets"]] == [
@@ -73,14 +84,14 @@ def test_without_atheris_it_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    assert runner.main(["spec"]) == runner.UNMEASURED
+    assert runner.main(campaign.CAMPAIGN, ["--only", "spec"]) == Exit.UNMEASURED
     assert "could not be measured: atheris is not installed" in capsys.readouterr().err
 
 
 def test_unknown_target_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        runner.main(["specs"])
-    assert ended.value.code == runner.USAGE
+        runner.main(campaign.CAMPAIGN, ["--only", "specs"])
+    assert ended.value.code == Exit.USAGE
     assert "expected some of uppercase" in capsys.readouterr().err
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from campaigns.load import attacks, document, measure, page, soak
-from campaigns.load.attacks import Check, Outcome, Seen
+from campaigns.load import attacks, campaign, measure, page, soak
+from campaigns.load.attacks import Check, Seen
 from campaigns.load.measure import Sample
+from campaigns.outcome import Outcome
 from campaigns.reliability import PAGE
 from socketlab.errors import TraceError
 
@@ -162,11 +163,11 @@ def test_page_names_what_did_not_hold() -> None:
     flood, storm = recorded["attacks"][0], recorded["attacks"][1]
     flood["checks"][0] |= {"holds": False, "statement": "the server goes on", "seen": "it ended"}
     del storm["seen"], storm["checks"]
-    storm |= {"outcome": "unmeasured", "why": "nobody came"}
+    storm |= {"outcome": Outcome.UNMEASURED, "why": "nobody came"}
     lines = page.section(recorded).splitlines()
     assert f"- `{flood['key']}`: the server goes on: it ended" in lines
     assert f"- `{storm['key']}` could not be measured: nobody came" in lines
-    assert f"- `{storm['key']}` ({storm['what']}): unmeasured" in lines
+    assert f"- `{storm['key']}` ({storm['what']}): could not be measured" in lines
 
 
 def test_figures_of_another_version_are_refused() -> None:
@@ -185,4 +186,4 @@ def test_document_is_read_back_as_it_was() -> None:
             }
         ]
     }
-    assert json.loads(document.text(told)) == told
+    assert json.loads(campaign.text(told)) == told

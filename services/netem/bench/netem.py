@@ -3,7 +3,7 @@
 Two hosts are network namespaces joined by a cable. The reference is that cable alone. Where the kernel has
 netem, it is measured beside ours on the same cable, and so is tcconfig's `tcset`, which sets it up.
 
-Exit status: 0 measured (whether or not a target was met), 1 the engine failed, 3 it could not be measured
+Exit status: 0 measured (whether or not a target was met), 1 the engine failed, 4 it could not be measured
 here.
 """
 
@@ -25,16 +25,18 @@ from pathlib import Path
 from netem_impairment import leases
 
 from bench import wakeup
-from bench.__main__ import INTERRUPTED, UNMEASURED, Progress, _interrupt, _positive, status, version
 from bench.build import build
 from bench.errors import ServerFaultError, UnmeasurableError
 from bench.experiments import Column, Experiment
 from bench.machine import Cores, cpu_seconds, describe, pin, plan_cores, waited_seconds
 from bench.measure import rounds_of, run
-from bench.report import OURS, document, table
+from bench.report import OURS, document, result
 from bench.samples import Settings
 from bench.servers import ROOT
-from bench.stats import AtLeast, AtMost, Row, Sample, Undisturbed
+from bench.stats import AtLeast, AtMost, Sample, Undisturbed
+from campaigns.outcome import Result, exit_code
+from campaigns.runner import Progress, positive, terminated
+from socketlab.errors import Exit
 from tests.engine_process import EngineProcessError, RunningEngine, unusable
 from tests.namespaces import Host, ip, joined
 
@@ -419,15 +421,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.rounds:
         settings = replace(settings, rounds=options.rounds)
     # As with Ctrl-C, so that the hosts are removed.
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, terminated)
     try:
         return measure(chosen, settings, options.json)
     except UnmeasurableError as error:
         print(f"bench: could not be measured: {error}.", file=sys.stderr)
-        return UNMEASURED
+        return Exit.UNMEASURED
     except KeyboardInterrupt:
         print("\nbench: interrupted; the hosts have been removed.", file=sys.stderr)
-        return INTERRUPTED
+        return Exit.INTERRUPTED
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -443,7 +445,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAMES",
         help=f"of {','.join(keys)} (default: all)",
     )
-    parser.add_argument("--rounds", type=_positive, metavar="N", help=f"rounds (default: {ROUNDS.rounds})")
+    parser.add_argument("--rounds", type=positive, metavar="N", help=f"rounds (default: {ROUNDS.rounds})")
     parser.add_argument("--quick", action="store_true", help="one short round, to see that all works")
     parser.add_argument(
         "--json",
@@ -498,21 +500,21 @@ def measure(chosen: Sequence[Experiment[Bench, OnCable]], settings: Settings, de
                 for one in chosen
             ]
             progress = Progress(sum(rounds_of(one, bench) * len(one.servers) for one in chosen))
-            results: dict[str, tuple[Experiment[Bench, OnCable], dict[str, Row]]] = {}
+            results: list[Result] = []
             for experiment in chosen:
                 rows = run(experiment, paths, bench, progress.show)
-                results[experiment.key] = (experiment, rows)
+                results.append(result(experiment, rows))
                 progress.clear()
-                print(f"\n{table(experiment, rows)}", flush=True)
+                print(results[-1].text, flush=True)
     except subprocess.CalledProcessError as error:
         words = error.stderr or b""
         reason = words if isinstance(words, str) else words.decode()
         raise UnmeasurableError(f"{' '.join(error.cmd)}: {reason.strip()}") from error
     destination.parent.mkdir(parents=True, exist_ok=True)
-    kept = document(version(), machine, asdict(settings), results)
+    kept = document(machine, asdict(settings), results)
     destination.write_text(json.dumps(kept, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     print(f"\nAll samples: {destination}")
-    return status(results)
+    return exit_code(each.outcome for each in results)
 
 
 if __name__ == "__main__":
