@@ -72,7 +72,7 @@ CAMPAIGN = Campaign(
     "Measures the servers of this lab beside others, in one run and under the same load.",
     dict.fromkeys((one.key for one in EXPERIMENTS), ""),
     measure,
-    lambda run: document(run.facts["machine"], run.facts["settings"], run.results),
+    document,
     options,
     default=ROOT / "results" / "bench.json",
 )

@@ -1,13 +1,14 @@
 """From rows to a table that is read and a document that is kept."""
 
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
 
 from bench.experiments import Experiment
 from bench.stats import Row, Rows, Verdict, ratios
 from campaigns.outcome import Data, Outcome, Result
+from campaigns.runner import Run
 
 OURS = "ours"
 FORMAT = 1  # of the document; a change that its readers would notice makes it 2
@@ -84,16 +85,13 @@ def result(experiment: Experiment[Any, Any], rows: Rows) -> Result:
     return Result(experiment.key, outcome, text, data, "; ".join(faults or missing))
 
 
-def document(
-    machine: Mapping[str, object], settings: Mapping[str, object], results: Iterable[Result]
-) -> Data:
+def document(run: Run) -> Data:
     """Return all samples, medians, ratios and verdicts, ready for JSON."""
     return {
         "format": FORMAT,
         "version": version("socketlab"),
-        "machine": dict(machine),
-        "settings": dict(settings),
-        "experiments": {result.name: result.data for result in results},
+        **run.facts,
+        "experiments": {result.name: result.data for result in run.results},
     }
 
 

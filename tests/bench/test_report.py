@@ -2,15 +2,18 @@
 
 import json
 import tomllib
+from argparse import Namespace
 from collections.abc import Mapping
 
 import pytest
 
+from bench.__main__ import CAMPAIGN
 from bench.experiments import EXPERIMENTS, Column, Experiment
 from bench.report import document, result, table
 from bench.samples import Bench
 from bench.servers import Server
 from bench.stats import AheadOf, Row, Sample, ShareOf
+from campaigns.runner import Run
 from socketlab.checkout import ROOT
 
 
@@ -65,7 +68,15 @@ def test_table_without_any_sample_has_verdicts_all_the_same() -> None:
 
 
 def test_document_keeps_every_sample_and_is_json() -> None:
-    kept = document({"cores": 2}, {"rounds": 2}, [result(EXPERIMENT, rows())])
+    kept = document(
+        Run(
+            CAMPAIGN,
+            Namespace(),
+            [],
+            [result(EXPERIMENT, rows())],
+            {"machine": {"cores": 2}, "settings": {"rounds": 2}},
+        )
+    )
     kept = json.loads(json.dumps(kept))
     assert (kept["format"], kept["version"], kept["machine"], kept["settings"]) == (
         1,

@@ -50,7 +50,7 @@ def test_program_and_tests_know_nothing_of_the_lab(folder: str, others: set[str]
     assert {
         (name, package) for name, package in found - of_the_bench if package not in own() | others
     } == set()
-    assert {package for _name, package in of_the_bench} <= TOOLS | {"tests", "bench", PACKAGE}
+    assert {package for _name, package in of_the_bench} <= TOOLS | {"tests", "bench", "campaigns", PACKAGE}
 
 
 def test_its_files_have_names_that_no_other_module_has() -> None:

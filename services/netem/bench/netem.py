@@ -3,8 +3,8 @@
 Two hosts are network namespaces joined by a cable. The reference is that cable alone. Where the kernel has
 netem, it is measured beside ours on the same cable, and so is tcconfig's `tcset`, which sets it up.
 
-Exit status: 0 measured (whether or not a target was met), 1 the engine failed, 4 it could not be measured
-here.
+What all campaigns take, and how they end: `campaigns.runner`. An experiment is held when it was measured,
+whether or not a target was met, and broken when the engine failed.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -34,9 +34,8 @@ from bench.report import OURS, document, result
 from bench.samples import Settings
 from bench.servers import ROOT
 from bench.stats import AtLeast, AtMost, Sample, Undisturbed
-from campaigns.outcome import Result, exit_code
-from campaigns.runner import Progress, positive, terminated
-from socketlab.errors import Exit
+from campaigns import runner
+from campaigns.runner import Campaign, Progress, positive
 from tests.engine_process import EngineProcessError, RunningEngine, unusable
 from tests.namespaces import Host, ip, joined
 
@@ -413,67 +412,21 @@ EXPERIMENTS: tuple[Experiment[Bench, OnCable], ...] = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the bench and return its exit status."""
-    options = parse(arguments)
-    chosen = [one for one in EXPERIMENTS if one.key.startswith(options.only)]
-    settings = QUICK if options.quick else ROUNDS
-    if options.rounds:
-        settings = replace(settings, rounds=options.rounds)
-    # As with Ctrl-C, so that the hosts are removed.
-    signal.signal(signal.SIGTERM, terminated)
-    try:
-        return measure(chosen, settings, options.json)
-    except UnmeasurableError as error:
-        print(f"bench: could not be measured: {error}.", file=sys.stderr)
-        return Exit.UNMEASURED
-    except KeyboardInterrupt:
-        print("\nbench: interrupted; the hosts have been removed.", file=sys.stderr)
-        return Exit.INTERRUPTED
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="bench.netem", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    keys = [one.key for one in EXPERIMENTS]
-    parser.add_argument(
-        "--only",
-        type=_names,
-        default=tuple(keys),
-        metavar="NAMES",
-        help=f"of {','.join(keys)} (default: all)",
-    )
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add what this campaign takes."""
     parser.add_argument("--rounds", type=positive, metavar="N", help=f"rounds (default: {ROUNDS.rounds})")
     parser.add_argument("--quick", action="store_true", help="one short round, to see that all works")
-    parser.add_argument(
-        "--json",
-        type=Path,
-        metavar="FILE",
-        default=ROOT / "results" / "bench-netem.json",
-        help="where all samples go (default: results/bench-netem.json)",
-    )
-    return parser.parse_args(arguments)
 
 
-def _names(text: str) -> tuple[str, ...]:
-    """Return names, each of which begins that of an experiment."""
-    names = tuple(text.split(","))
-    for name in names:
-        if not name or not any(one.key.startswith(name) for one in EXPERIMENTS):
-            expected = ",".join(one.key for one in EXPERIMENTS)
-            raise argparse.ArgumentTypeError(f"expected some of {expected}, got {name!r}")
-    return names
-
-
-def measure(chosen: Sequence[Experiment[Bench, OnCable]], settings: Settings, destination: Path) -> int:
-    """Measure, show each table as it is ready, and keep everything."""
+def measure(campaign: runner.Run) -> None:
+    """Measure, and show each table as it is ready."""
     if sys.platform != "linux" or os.geteuid() != 0:
         raise UnmeasurableError("two hosts as network namespaces need Linux and root")
     if shutil.which("ip") is None:
         raise UnmeasurableError("the command ip is not installed (package iproute2)")
-    cores = plan_cores()
+    given, cores = campaign.options, plan_cores()
+    settings = QUICK if given.quick else ROUNDS
+    settings = replace(settings, rounds=given.rounds or settings.rounds)
     try:
         with (
             tempfile.TemporaryDirectory(prefix="bench-") as directory,
@@ -488,6 +441,7 @@ def measure(chosen: Sequence[Experiment[Bench, OnCable]], settings: Settings, de
                 "pinned": cores.note.replace("server", "engine"),
                 "not measured": {path.name: path.missing for path in paths.values() if path.missing},
             }
+            campaign.facts |= {"machine": machine, "settings": asdict(settings)}
             print(
                 f"Python {machine['python']}, Linux {machine['kernel']}, {machine['cores']} cores; "
                 f"{machine['pinned']}; rounds: {settings.rounds} (medians; ratios within a round)"
@@ -497,25 +451,29 @@ def measure(chosen: Sequence[Experiment[Bench, OnCable]], settings: Settings, de
                     print(f"{path.name}: not measured: {path.missing}")
             chosen = [
                 replace(one, servers=tuple(key for key in one.servers if not paths[key].missing))
-                for one in chosen
+                for one in EXPERIMENTS
+                if one.key in campaign.only
             ]
             progress = Progress(sum(rounds_of(one, bench) * len(one.servers) for one in chosen))
-            results: list[Result] = []
             for experiment in chosen:
                 rows = run(experiment, paths, bench, progress.show)
-                results.append(result(experiment, rows))
                 progress.clear()
-                print(results[-1].text, flush=True)
+                campaign.report(result(experiment, rows))
     except subprocess.CalledProcessError as error:
         words = error.stderr or b""
         reason = words if isinstance(words, str) else words.decode()
         raise UnmeasurableError(f"{' '.join(error.cmd)}: {reason.strip()}") from error
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    kept = document(machine, asdict(settings), results)
-    destination.write_text(json.dumps(kept, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    print(f"\nAll samples: {destination}")
-    return exit_code(each.outcome for each in results)
 
+
+CAMPAIGN = Campaign(
+    "bench-netem",
+    "Measures the sidecar's user-space engine: with it, without it, and with others, in one run.",
+    dict.fromkeys((one.key for one in EXPERIMENTS), ""),
+    measure,
+    document,
+    options,
+    default=ROOT / "results" / "bench-netem.json",
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(runner.main(CAMPAIGN))

@@ -12,7 +12,8 @@ from netem_impairment import leases
 from bench import wakeup
 from bench.build import build
 from bench.errors import UnmeasurableError
-from bench.netem import EXPERIMENTS, _tcset_options, parse
+from bench.netem import CAMPAIGN, EXPERIMENTS, _tcset_options
+from campaigns.runner import parse
 from tests.engine_process import unusable
 from tests.namespaces import Host, joined
 
@@ -20,7 +21,10 @@ ROOT = Path(__file__).resolve().parents[4]
 
 
 def test_only_chooses_experiments() -> None:
-    assert parse(["--only", "through,tcp"]).only == ("through", "tcp")
+    tcp = [one.key for one in EXPERIMENTS if one.key.startswith("tcp")]
+    through = [one.key for one in EXPERIMENTS if one.key.startswith("through")]
+    assert parse(CAMPAIGN, ["--only", "through,tcp"]).only == [*through, *tcp]
+    assert (len(through), len(tcp)) == (2, 3)
     assert len({one.key for one in EXPERIMENTS}) == len(EXPERIMENTS)
 
 
@@ -29,7 +33,7 @@ def test_nonsense_is_refused_with_the_offending_word(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        parse(arguments)
+        parse(CAMPAIGN, arguments)
     assert ended.value.code == 2
     assert repr(arguments[1].rpartition(",")[2]) in capsys.readouterr().err
 
