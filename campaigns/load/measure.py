@@ -13,7 +13,7 @@ from typing import Any
 from socketlab.errors import EngineError, TraceError
 from socketlab.hosts.operated import Host, Program
 from socketlab.hosts.watching import until
-from socketlab.observe.sockets import Row
+from socketlab.observe.socket_table import Row
 
 # cgroup v1, v2: what the limit of the host counts.
 MEMORY = ("/sys/fs/cgroup/memory/memory.usage_in_bytes", "/sys/fs/cgroup/memory.current")

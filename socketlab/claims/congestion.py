@@ -5,8 +5,8 @@ from typing import Any
 
 from netem_impairment import Direction
 
-from socketlab.analyse import congestion
-from socketlab.analyse.congestion import Look, Transfer, mathis_bit_s
+from socketlab.analyse import congestion_window
+from socketlab.analyse.congestion_window import Look, Transfer, mathis_bit_s
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
 from socketlab.describe.scenario import PORT
@@ -117,7 +117,7 @@ def transferred(
     if overload := evidence.overload(sidecar):
         raise TraceError("; ".join(overload))
     dropped = sidecar.counters[Direction.INGRESS].dropped
-    return congestion.transfer(trace.parse(output.splitlines())), dropped
+    return congestion_window.transfer(trace.parse(output.splitlines())), dropped
 
 
 def run_data(moved: Transfer) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def sample(look: Look) -> dict[str, float | int | None]:
 
 def goodput(moved: Transfer) -> float:
     """Return what a transfer's only connection has carried, in bits a second, after slow start."""
-    return congestion.goodput_bit_s(moved.connections[0], SETTLED_S)
+    return congestion_window.goodput_bit_s(moved.connections[0], SETTLED_S)
 
 
 def mbit(bit_s: float) -> str:
@@ -155,8 +155,8 @@ def mbit(bit_s: float) -> str:
 def window_falls_and_grows(note: Notebook, reno: Transfer, lost: int) -> None:
     """Check the saw-tooth of RFC 5681."""
     looks = reno.connections[0]
-    falls = congestion.falls(looks)
-    halving, growth = congestion.halving(falls), congestion.growth(looks)
+    falls = congestion_window.falls(looks)
+    halving, growth = congestion_window.halving(falls), congestion_window.growth(looks)
     windows = [look.cwnd for look in looks]
     noticed = reno.recoveries + reno.timeouts
     note.check("the network lost segments of reno's transfer", lost > 0, {"dropped, its own count": lost})
@@ -199,7 +199,7 @@ def throughput_follows_loss(lab: Lab, note: Notebook) -> None:
     for percent in LOSSES_PERCENT:
         spec = f"delay {DELAY_MS}ms loss {percent}% rate {WIDE}"
         moved, _lost = transferred(lab, lab.client, RENO, spec, ROUNDS, SETTLED_S + ROUND_S)
-        rounds = [congestion.goodput_bit_s(looks, SETTLED_S) for looks in moved.connections]
+        rounds = [congestion_window.goodput_bit_s(looks, SETTLED_S) for looks in moved.connections]
         points.append(
             {
                 "loss_percent": percent,

@@ -10,7 +10,7 @@ from socketlab.hosts.lab import Lab
 from socketlab.hosts.operated import Address, Host, Program, RemoteSocket, expected
 from socketlab.hosts.watching import WITHIN_S, until
 from socketlab.observe import processes
-from socketlab.observe.sockets import Row
+from socketlab.observe.socket_table import Row
 
 LISTEN, ESTABLISHED = "LISTEN", "ESTABLISHED"
 NOBODY = 0  # the inode of a socket that no process has

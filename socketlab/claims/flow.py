@@ -17,7 +17,7 @@ from socketlab.hosts.lab import Lab
 from socketlab.hosts.operated import PATIENCE_S, Host, Program, RemoteSocket, expected, named
 from socketlab.observe import tcp_info
 from socketlab.observe.packets import Packet
-from socketlab.observe.sockets import Row
+from socketlab.observe.socket_table import Row
 
 PIECE = 65_536  # bytes: what the writer hands over at a time, and the reader takes
 BLOCKED_S = 0.25  # a send() that has not returned by then waits for the other side

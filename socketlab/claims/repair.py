@@ -7,9 +7,9 @@ from typing import Any
 
 from netem_impairment import Impairment, parse
 
-from socketlab.analyse import repair
+from socketlab.analyse import repair_costs
 from socketlab.analyse.fates import Fate
-from socketlab.analyse.repair import Asking, Network, System
+from socketlab.analyse.repair_costs import Asking, Network, System
 from socketlab.analyse.result import Result, TcpResult, UdpResult, result
 from socketlab.claims.notebook import Notebook
 from socketlab.claims.registry import shows
@@ -35,17 +35,17 @@ class Run:
     @property
     def network(self) -> list[Network]:
         """What the network did, both ways."""
-        return repair.network(self.evidence)
+        return repair_costs.network(self.evidence)
 
     @property
     def systems(self) -> list[System]:
         """What the operating systems did."""
-        return repair.systems(self.evidence)
+        return repair_costs.systems(self.evidence)
 
     @property
     def asking(self) -> Asking:
         """What the program did that asks again."""
-        return repair.asking(self.datagrams.story, self.evidence.client or ())
+        return repair_costs.asking(self.datagrams.story, self.evidence.client or ())
 
     @property
     def datagrams(self) -> UdpResult:

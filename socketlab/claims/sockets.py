@@ -11,7 +11,7 @@ from socketlab.claims.registry import shows
 from socketlab.describe.scenario import PORT, ServerProgram
 from socketlab.hosts.lab import READY, Lab
 from socketlab.hosts.operated import PATIENCE_S, Host, Program, RemoteSocket, expected, named
-from socketlab.observe.sockets import Row
+from socketlab.observe.socket_table import Row
 
 WRONG_PORT = 12_001
 SOON_S = 3.0  # by then an answer has come that comes at all: the hosts are a fraction of a millisecond apart

@@ -14,7 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 from socketlab.errors import Exit, LabError
 from socketlab.hosts import steps
 from socketlab.observe.words import printable
-from socketlab.show.progress import waiting
+from socketlab.show.waiting import waiting
 
 COMMANDS = {
     "experiment_commands": {

@@ -15,7 +15,7 @@ from socketlab.hosts.docker import bundle
 from socketlab.hosts.docker.compose_project import ComposeProject
 from socketlab.hosts.docker.images import ROLES
 from socketlab.show import files
-from socketlab.show.progress import waiting
+from socketlab.show.waiting import waiting
 
 SaveArgument = Annotated[Path, typer.Argument(help="The file to write.", metavar="FILE")]
 LoadArgument = Annotated[Path, typer.Argument(help="A file that save has written.", metavar="FILE")]

@@ -17,8 +17,8 @@ from socketlab.observe.packets import Packet
 from socketlab.observe.recording import Recording
 from socketlab.run import conversations as recording
 from socketlab.show import files, pcapng, walk
-from socketlab.show.progress import waiting
 from socketlab.show.terminal import this_terminal
+from socketlab.show.waiting import waiting
 
 FOLDER = OUTPUT / "captures"
 # With these, of so few packets, a request and a reply are lost over UDP, over TCP an acknowledgement (which

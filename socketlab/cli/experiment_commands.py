@@ -24,8 +24,8 @@ from socketlab.hosts import turns
 from socketlab.hosts.lab import operated
 from socketlab.run import experiments
 from socketlab.show import experiment_report, files
-from socketlab.show.progress import Progress, waiting
 from socketlab.show.terminal import Terminal, this_terminal
+from socketlab.show.waiting import Progress, waiting
 
 TimelineOption = Annotated[
     Text,

@@ -21,7 +21,7 @@ from socketlab.hosts.lab import JSON, KILLED, run_client
 from socketlab.hosts.log_times import in_order
 from socketlab.observe import trace
 from socketlab.show import files, report
-from socketlab.show.progress import waiting
+from socketlab.show.waiting import waiting
 
 NETEM_IMAGE = "socketlab/netem"
 STARTING, REMOVING = "starting the server host ...", "removing the hosts and their network ..."

@@ -21,10 +21,10 @@ from socketlab.describe.wishes import one_of, seed_number
 from socketlab.errors import Exit
 from socketlab.hosts import turns
 from socketlab.hosts.lab import Lab, temporary
-from socketlab.show import claims as shown
 from socketlab.show import files
-from socketlab.show.progress import waiting
+from socketlab.show import findings as shown
 from socketlab.show.terminal import Colour, Terminal, this_terminal
+from socketlab.show.waiting import waiting
 
 OnlyArgument = Annotated[
     list[str] | None, typer.Argument(help="Ids of claims, as U7. [default: all]", metavar="[ID...]")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from socketlab import extras
-from socketlab.analyse.sweep import Swept, swept
+from socketlab.analyse.sweep_curve import Swept, swept
 from socketlab.checkout import OUTPUT
 from socketlab.claims import registry
 from socketlab.cli import lecture_commands
@@ -21,11 +21,11 @@ from socketlab.errors import Exit, LabError
 from socketlab.hosts.lab import Lab
 from socketlab.run import experiments
 from socketlab.run import rounds as sweeping
-from socketlab.show import claims as shown
 from socketlab.show import files
-from socketlab.show.data import as_data
-from socketlab.show.progress import counting, waiting
+from socketlab.show import findings as shown
+from socketlab.show.plain_data import as_data
 from socketlab.show.terminal import this_terminal
+from socketlab.show.waiting import counting, waiting
 
 if TYPE_CHECKING:
     from socketlab.show.page.build import Page
@@ -119,9 +119,9 @@ def _written(page: Path, drawn: "Page") -> None:
     Raises:
         LabError: the system refuses.
     """
-    from socketlab.show.page import figures  # noqa: PLC0415 - as above
+    from socketlab.show.page import page_figures  # noqa: PLC0415 - as above
 
-    names = "|".join(plan.name for part in figures.PARTS for plan in part.plans)
+    names = "|".join(plan.name for part in page_figures.PARTS for plan in part.plans)
     ours = re.compile(rf"({names})(-\d+)?\.(svg|png)")
     folder = _folder(page)
     try:

@@ -24,7 +24,7 @@ from typing import Any, cast
 from socketlab import hints
 from socketlab.describe.scenario import PORT
 from socketlab.errors import EngineError, HostEndedError
-from socketlab.observe import sockets
+from socketlab.observe import socket_table
 
 PATIENCE_S = 10.0  # for a call that blocks; a test of a claim waits for none longer
 HANGS_S = 60.0  # for what comes on however busy a machine, or something hangs; a claim is unmeasured then
@@ -227,7 +227,7 @@ class Program:
                 raise
             return {}
 
-    def sockets(self, protocol: str = "") -> dict[int, sockets.Row]:
+    def sockets(self, protocol: str = "") -> dict[int, socket_table.Row]:
         """Return its sockets by descriptor, as its kernel lists them: TCP's from bind() or connect() on."""
         rows = {f"socket:[{row.inode}]": row for row in self.host.sockets(protocol)}
         return {fd: rows[what] for fd, what in sorted(self.descriptors().items()) if what in rows}
@@ -415,11 +415,11 @@ class Host:
         """Return what the descriptors of a process there are: {3: "socket:[12345]", ...}."""
         return {int(number): target for number, target in self.ask("links", f"/proc/{pid}/fd").items()}
 
-    def sockets(self, protocol: str = "") -> list[sockets.Row]:
+    def sockets(self, protocol: str = "") -> list[socket_table.Row]:
         """Return all sockets of that host, or those of one protocol, as its kernel lists them."""
         found = []
         for one in (protocol,) if protocol else ("udp", "tcp"):
-            found += sockets.parse(one, self.read(f"/proc/net/{one}"))
+            found += socket_table.parse(one, self.read(f"/proc/net/{one}"))
         return found
 
     def start(

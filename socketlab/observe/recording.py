@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from socketlab.observe.packets import Packet
-from socketlab.observe.sockets import Row
+from socketlab.observe.socket_table import Row
 from socketlab.observe.trace import Event
 
 

@@ -9,7 +9,7 @@ from socketlab.errors import TraceError
 from socketlab.hosts.lab import JSON, Lab, run_client
 from socketlab.observe import evidence, trace
 from socketlab.observe.recording import Recording
-from socketlab.observe.sockets import Row
+from socketlab.observe.socket_table import Row
 from socketlab.observe.trace import Event
 from socketlab.run.experiments import journal_of
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from socketlab.analyse.result import Result
-from socketlab.analyse.sweep import Round
+from socketlab.analyse.sweep_curve import Round
 from socketlab.describe.scenario import Engine, Experiment
 from socketlab.describe.sweep import Sweep
 from socketlab.errors import LabError

@@ -19,7 +19,7 @@ from socketlab.analyse.messages import Message, copies, rate_reached
 from socketlab.analyse.result import Network, Result, TcpResult, UdpResult, stop_and_wait
 from socketlab.describe.scenario import Experiment, Protocol
 from socketlab.show import answers, lessons, timeline
-from socketlab.show.data import as_data
+from socketlab.show.plain_data import as_data
 from socketlab.show.terminal import Colour, Terminal
 
 VERSION = 2  # of the JSON; changes when the meaning of a field does

@@ -18,7 +18,7 @@ from scapy.layers.l2 import Ether
 
 from socketlab import dotenv
 from socketlab.checkout import ROOT
-from socketlab.observe import evidence, packets, sockets, trace
+from socketlab.observe import evidence, packets, socket_table, trace
 
 ports = st.integers(0, 65_535)
 addresses = st.ip_addresses(v=4).map(str)
@@ -30,7 +30,7 @@ words = st.text(
 
 @given(
     st.lists(
-        st.tuples(addresses, ports, addresses, ports, st.sampled_from(sorted(sockets.STATES)), counts),
+        st.tuples(addresses, ports, addresses, ports, st.sampled_from(sorted(socket_table.STATES)), counts),
         max_size=4,
     )
 )
@@ -47,9 +47,9 @@ def test_rows_of_proc_are_read_as_a_kernel_writes_them(
         for place, (local, port, peer, other, state, inode) in enumerate(rows)
         for waits in (inode,)
     ]
-    read = sockets.parse("tcp", "\n".join(lines))
+    read = socket_table.parse("tcp", "\n".join(lines))
     expected = [
-        (f"{local}:{port}", f"{peer}:{other}", sockets.STATES[state], 5, inode % 2**32, inode)
+        (f"{local}:{port}", f"{peer}:{other}", socket_table.STATES[state], 5, inode % 2**32, inode)
         for local, port, peer, other, state, inode in rows
     ]
     assert [(row.local, row.peer, row.state, row.unsent, row.unread, row.inode) for row in read] == list(

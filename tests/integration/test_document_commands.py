@@ -14,7 +14,7 @@ from netem_impairment import leases
 from socketlab.checkout import ROOT
 from socketlab.describe.scenario import Engine
 from socketlab.hosts.docker.compose_project import ComposeProject
-from socketlab.show.progress import WIPE
+from socketlab.show.waiting import WIPE
 from tests.complaints import complaints
 from tests.integration.hosts import converse, left_of
 from tests.transcripts import Run, Transcript, by_make, differences, of_layer

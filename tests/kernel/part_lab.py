@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from socketlab.claims.notebook import Finding, Outcome
-from socketlab.show.claims import of_finding
+from socketlab.show.findings import of_finding
 from tests.kernel import claims, flips, sidecar
 from tests.kernel.rows import Named, Row, checks
 

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeAlias, TypeVar
 
-from socketlab.observe.sockets import Row, parse
+from socketlab.observe.socket_table import Row, parse
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = {

@@ -5,7 +5,7 @@ from socket import SHUT_WR
 
 import pytest
 
-from socketlab.observe.sockets import Row
+from socketlab.observe.socket_table import Row
 from tests.socket.conftest import Running
 from tests.socket.programs import (
     LOCALHOST,

@@ -12,7 +12,7 @@ from socketlab.describe.claims import CLAIMS
 from socketlab.describe.scenario import Experiment, Protocol, Stream
 from socketlab.observe.evidence import Evidence
 from socketlab.observe.trace import Event
-from socketlab.show.data import as_data
+from socketlab.show.plain_data import as_data
 from tests.unit.runs import CLIENT, MS, SERVER, Run, Sent, by_time, fact, ns, sidecar
 
 SPEC = "delay 25ms loss 10% reorder 25% seed 1"

@@ -13,7 +13,7 @@ from socketlab.claims.notebook import Finding, Notebook, Outcome, finding
 from socketlab.describe.claims import BY_ID, CLAIMS, UDP, Claim
 from socketlab.errors import EngineError, ScenarioError
 from socketlab.hosts.lab import Lab
-from socketlab.show import claims as shown
+from socketlab.show import findings as shown
 from socketlab.show.terminal import Terminal
 
 TERMINAL = Terminal(width=60)

@@ -15,7 +15,7 @@ from socketlab.claims.connections import (
     told_row,
     welcoming,
 )
-from socketlab.observe.sockets import Row
+from socketlab.observe.socket_table import Row
 
 WELCOMING = Row("tcp", "0.0.0.0:12000", "0.0.0.0:0", "LISTEN", 0, 1, 71)
 CONNECTION = Row("tcp", "172.18.0.2:12000", "172.18.0.3:41273", "ESTABLISHED", 0, 6, 72)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from socketlab.analyse.congestion import (
+from socketlab.analyse.congestion_window import (
     Fall,
     Look,
     falls,

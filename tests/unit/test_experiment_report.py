@@ -17,8 +17,8 @@ from socketlab.describe import wishes
 from socketlab.describe.scenario import Experiment, Protocol
 from socketlab.describe.wishes import Wishes
 from socketlab.show import experiment_report, lessons
-from socketlab.show.progress import Progress
 from socketlab.show.terminal import Colour, Terminal, terminal
+from socketlab.show.waiting import Progress
 from tests.unit import runs
 from tests.unit import test_experiment_stream_over_tcp as over_tcp
 from tests.unit.runs import FIVE, Run, Sent

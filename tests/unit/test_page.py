@@ -8,14 +8,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from socketlab.show.page import build, document, figures, svg
+from socketlab.show.page import build, document, page_figures, svg
 from socketlab.show.page.build import Page
 from socketlab.show.page.figure import Figure, made
 from socketlab.show.page.tables import NOTHING
 from tests.unit import documents
 from tests.unit.documents import HOSTILE, Json
 
-PLANS = {plan.name: plan for part in figures.PARTS for plan in part.plans}
+PLANS = {plan.name: plan for part in page_figures.PARTS for plan in part.plans}
 
 
 def page(told: Json) -> Page:

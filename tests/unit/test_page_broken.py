@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from socketlab.errors import ScenarioError
-from socketlab.show.page import document, figures
+from socketlab.show.page import document, page_figures
 from socketlab.show.page.figure import made
 from tests.unit import documents
 
-PLANS = {plan.name: plan for part in figures.PARTS for plan in part.plans}
+PLANS = {plan.name: plan for part in page_figures.PARTS for plan in part.plans}
 OWNERS = {
     "topology": "A3", "sockets": "T6", "udp": "U7", "tcp": "T11", "segments": "T11", "restart": "Q3",
     "repair": "Q4",

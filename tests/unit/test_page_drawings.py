@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 import pytest
 from markupsafe import Markup
 
-from socketlab.show.page import sequence, sockets, svg, topology
-from socketlab.show.page.data import Segment, Socket, Topology
+from socketlab.show.page import sequence, socket_drawing, svg, topology
 from socketlab.show.page.document import shaped
+from socketlab.show.page.document_types import Segment, Socket, Topology
 from socketlab.show.page.svg import MONO, WIDE, Drawing
 from socketlab.show.timeline import Kind, Leg, Picture
 from tests.unit import documents
@@ -102,7 +102,7 @@ def test_any_number_of_hosts_has_room(width: int, number: int) -> None:
 
 def test_connections_join_the_two_ends_with_the_same_four_numbers() -> None:
     data = shaped(list[Socket], documents.sockets())
-    pairs = sockets.pairs(data)
+    pairs = socket_drawing.pairs(data)
     assert [(client.local, client.peer) for client, _server in pairs if client] == [
         (server.peer, server.local) for _client, server in pairs
     ]
@@ -111,8 +111,8 @@ def test_connections_join_the_two_ends_with_the_same_four_numbers() -> None:
 
 def test_connection_whose_client_is_not_in_a_list_is_drawn_alone() -> None:
     data = [each for each in shaped(list[Socket], documents.sockets()) if each.host != "other"]
-    assert [client is None for client, _server in sockets.pairs(data)] == [False, True]
-    assert "172.18.0.4:50114" in words(sockets.draw(data, 900))
+    assert [client is None for client, _server in socket_drawing.pairs(data)] == [False, True]
+    assert "172.18.0.4:50114" in words(socket_drawing.draw(data, 900))
 
 
 # --- sequences

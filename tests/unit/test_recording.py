@@ -11,7 +11,7 @@ from netem_impairment import Counters
 
 from socketlab.errors import TraceError
 from socketlab.hosts.lab import Lab
-from socketlab.observe.sockets import Row
+from socketlab.observe.socket_table import Row
 from socketlab.run import conversations as recording
 from socketlab.run.conversations import still_open, wait_until_quiet
 

@@ -54,3 +54,12 @@ def test_backends_do_not_know_each_other() -> None:
     for one, other in (("docker", "netns"), ("netns", "docker")):
         for file in modules(f"hosts/{one}"):
             assert not {name for name in imported(file) if name.startswith(f"socketlab.hosts.{other}")}, file
+
+
+def test_modules_of_the_product_have_names_of_their_own() -> None:
+    names: dict[str, Path] = {}
+    services = (file for file in (ROOT / "services").rglob("*.py") if "tests" not in file.parts)
+    for file in [*modules(), *(file for file in services if "bench" not in file.parts)]:
+        real = file.resolve()  # services/*/lab and capture/firewall are links
+        if file.name not in {"__init__.py", "__main__.py"}:
+            assert names.setdefault(file.name, real) == real, f"{file} has the name of {names[file.name]}"

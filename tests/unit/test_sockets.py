@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from socketlab.errors import TraceError
-from socketlab.observe.sockets import STATES, Row, parse
+from socketlab.observe.socket_table import STATES, Row, parse
 
 TCP_HEAD = (
     "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"

@@ -7,14 +7,14 @@ from netem_impairment import Direction
 
 from socketlab.analyse import result
 from socketlab.analyse.result import Result
-from socketlab.analyse.sweep import Round, swept
+from socketlab.analyse.sweep_curve import Round, swept
 from socketlab.describe.scenario import Engine, Experiment, Protocol
 from socketlab.describe.sweep import Sweep
 from socketlab.errors import EngineError
 from socketlab.run import rounds as sweeping
-from socketlab.show.data import as_data
-from socketlab.show.page.data import Sweep as Shape
 from socketlab.show.page.document import shaped
+from socketlab.show.page.document_types import Sweep as Shape
+from socketlab.show.plain_data import as_data
 from tests.unit.runs import FIVE
 
 SWEEP = Sweep(losses_percent=(0, 10), rounds=2, seed=7)

@@ -9,7 +9,7 @@ import pytest
 from socketlab.analyse.authors import Author, authors
 from socketlab.observe.packets import Packet, packets
 from socketlab.observe.recording import Recording
-from socketlab.observe.sockets import Row
+from socketlab.observe.socket_table import Row
 from socketlab.observe.trace import Event
 from socketlab.show import walk
 from socketlab.show.terminal import Terminal

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from netem_impairment import Counters, Impairment, parse
 
 from campaigns.fuzz.target import Draws, Target, one_line
-from socketlab.analyse import congestion
+from socketlab.analyse import congestion_window
 from socketlab.analyse.fates import exchanges
 from socketlab.analyse.result import result
 from socketlab.describe.scenario import Conversation, Experiment, Program, Protocol, Stream
@@ -97,7 +97,7 @@ def story(data: bytes) -> None:
 def transfer(data: bytes) -> None:
     """A journal of a program that sends as fast as TCP lets it."""
     try:
-        seen = congestion.transfer(trace.parse(data.decode("utf-8", "replace").split("\n")))
+        seen = congestion_window.transfer(trace.parse(data.decode("utf-8", "replace").split("\n")))
     except TraceError as refusal:
         one_line(refusal)
         return

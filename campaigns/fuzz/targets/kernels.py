@@ -17,7 +17,7 @@ from userspace import ip_packets, nfqueue
 
 from campaigns.fuzz.target import Draws, Target, one_line
 from socketlab.errors import TraceError
-from socketlab.observe import processes, sockets
+from socketlab.observe import processes, socket_table
 from socketlab.observe.tcp_info import send_window
 
 
@@ -132,7 +132,7 @@ def packet(data: bytes) -> None:
 def lists(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
     with suppress(TraceError):
-        for row in sockets.parse("tcp", text):
+        for row in socket_table.parse("tcp", text):
             assert 0 <= row.port <= 65_535
             assert min(row.unsent, row.unread, row.inode) >= 0
     for read in (lambda: processes.system_call(text, "x86_64"), lambda: processes.state(text),

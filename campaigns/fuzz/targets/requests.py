@@ -27,7 +27,7 @@ from campaigns.fuzz.target import Draws, Target, one_line, replaced
 from socketlab.errors import EngineError
 from socketlab.hosts import operated
 from socketlab.run.experiments import progress_in
-from socketlab.show.progress import Progress
+from socketlab.show.waiting import Progress
 
 NOWHERE = os.open(os.devnull, os.O_WRONLY)
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from campaigns.fuzz.target import Draws, Target, one_line, replaced
 from socketlab.errors import ScenarioError
-from socketlab.show.page import build, figures
+from socketlab.show.page import build, page_figures
 from socketlab.show.page.document import Document, document, parsed
 from socketlab.show.page.figure import made
 from tests.unit import documents
@@ -19,7 +19,7 @@ PLOTTED = {"flow", "congestion", "mathis", "retry", "scale"}
 OWNERS = {
     name: claim for claim in COMPLETE["claims"] for name in claim.get("figures", {}) if name not in PLOTTED
 }
-PLANS = {plan.name: plan for part in figures.PARTS for plan in part.plans}
+PLANS = {plan.name: plan for part in page_figures.PARTS for plan in part.plans}
 DRAWN = sorted(OWNERS.keys() & PLANS.keys())
 
 SMALLEST = {

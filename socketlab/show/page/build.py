@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from socketlab.describe.claims import BY_ID
-from socketlab.show.page import figures, svg
+from socketlab.show.page import page_figures, svg
 from socketlab.show.page.document import Check, Claim, Document
 from socketlab.show.page.figure import Figure, made
 from socketlab.show.page.tables import NOTHING, Cell, Table
@@ -75,7 +75,9 @@ def page(run: Document, told: Any) -> Page:
         run: its document.
         told: the same as it was read: what the page hands on.
     """
-    parts = [Part(part.name, part.title, [made(plan, run) for plan in part.plans]) for part in figures.PARTS]
+    parts = [
+        Part(part.name, part.title, [made(plan, run) for plan in part.plans]) for part in page_figures.PARTS
+    ]
     titles = list(dict.fromkeys(claim.section for claim in run.claims))
     sections = [Section(title, [each for each in run.claims if each.section == title]) for title in titles]
     broken = list(problems(run, parts))

@@ -5,8 +5,8 @@ from typing import Any
 from markupsafe import Markup
 
 from socketlab.show.page import plots
-from socketlab.show.page.data import Congestion, Flow, Mathis
 from socketlab.show.page.document import Document
+from socketlab.show.page.document_types import Congestion, Flow, Mathis
 from socketlab.show.page.figure import Figure, NotMeasured, Plan, Sample, plotted, shaped_figure
 from socketlab.show.page.tables import number, table
 

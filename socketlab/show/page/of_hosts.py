@@ -1,9 +1,9 @@
 """Figures of hosts and sockets."""
 
-from socketlab.show.page import sockets as socket_picture
+from socketlab.show.page import socket_drawing as socket_picture
 from socketlab.show.page import topology as topology_picture
-from socketlab.show.page.data import Socket, Topology
 from socketlab.show.page.document import Document
+from socketlab.show.page.document_types import Socket, Topology
 from socketlab.show.page.figure import DRAWN, Figure, NotMeasured, Plan, drawn, shaped_figure
 from socketlab.show.page.tables import table
 

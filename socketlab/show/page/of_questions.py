@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from socketlab.show.page import plots
-from socketlab.show.page.data import Retry, Scale
 from socketlab.show.page.document import Document
+from socketlab.show.page.document_types import Retry, Scale
 from socketlab.show.page.figure import Figure, NotMeasured, Plan, plotted, shaped_figure, told
 from socketlab.show.page.tables import Table, beside, flat, number, table, worded
 

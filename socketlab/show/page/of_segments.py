@@ -2,8 +2,8 @@
 
 from socketlab.show import timeline
 from socketlab.show.page import sequence
-from socketlab.show.page.data import Segment
 from socketlab.show.page.document import Document
+from socketlab.show.page.document_types import Segment
 from socketlab.show.page.figure import (
     Figure,
     NotMeasured,

@@ -3,8 +3,8 @@
 from statistics import median
 
 from socketlab.show.page import plots
-from socketlab.show.page.data import Sweep, SweepSide
 from socketlab.show.page.document import Document, shaped
+from socketlab.show.page.document_types import Sweep, SweepSide
 from socketlab.show.page.figure import Figure, NotMeasured, Plan, plotted
 from socketlab.show.page.tables import number, table
 

@@ -9,7 +9,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from socketlab.analyse.figures import Figure as ShareFigure
-from socketlab.show.page.data import Congestion, Flow, Mathis, Retry, Scale, ScalePoint, Sweep, SweepSide
+from socketlab.show.page.document_types import (
+    Congestion,
+    Flow,
+    Mathis,
+    Retry,
+    Scale,
+    ScalePoint,
+    Sweep,
+    SweepSide,
+)
 from socketlab.show.page.plotting import (
     COLOURS,
     Plot,

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from socketlab.show.page.data import Segment
+from socketlab.show.page.document_types import Segment
 from socketlab.show.page.svg import Drawing, room, shortened
 from socketlab.show.timeline import MARKS, Kind, Leg, Picture
 

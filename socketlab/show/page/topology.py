@@ -2,7 +2,7 @@
 
 from markupsafe import Markup
 
-from socketlab.show.page.data import Host, Topology
+from socketlab.show.page.document_types import Host, Topology
 from socketlab.show.page.svg import Drawing, fitting
 
 NARROW = 500  # below, hosts stand below each other

@@ -8,7 +8,7 @@ from typing import Any
 from socketlab.claims.notebook import Check, Finding, Outcome
 from socketlab.describe.claims import Claim
 from socketlab.observe.words import printable
-from socketlab.show.data import as_data
+from socketlab.show.plain_data import as_data
 from socketlab.show.terminal import Colour, Terminal
 
 VERSION = 1  # of the document; changes when the meaning of a field does

@@ -7,14 +7,14 @@ import sys
 import pexpect
 import pytest
 
-from socketlab.show import progress
+from socketlab.show import waiting
 
 PATIENCE_S = 20
 
 # A step that takes as long as nobody types: another within it.
 PROGRAM = """
 import sys
-from socketlab.show import progress
+from socketlab.show import waiting
 progress.LONG_S = {long_s}
 with progress.waiting("making the hosts ..."):
     with progress.waiting("building an image ..."):
@@ -64,18 +64,18 @@ def test_log_that_nobody_reads_ends_nothing() -> None:
 def test_terminal_shows_the_innermost_step_then_the_outer_one_then_none() -> None:
     first, *rest = command(0)
     at_terminal = pexpect.spawn(first, rest, timeout=20, encoding="utf-8", echo=False)
-    at_terminal.expect_exact(f"{progress.WIPE}making the hosts ...{progress.WIPE}building an image ...")
+    at_terminal.expect_exact(f"{waiting.WIPE}making the hosts ...{waiting.WIPE}building an image ...")
     at_terminal.sendline()
-    at_terminal.expect_exact(f"{progress.WIPE}making the hosts ...")
+    at_terminal.expect_exact(f"{waiting.WIPE}making the hosts ...")
     at_terminal.sendline()
-    at_terminal.expect_exact(f"{progress.WIPE}a table\r\n")
+    at_terminal.expect_exact(f"{waiting.WIPE}a table\r\n")
     at_terminal.expect(pexpect.EOF)
     at_terminal.close()
     assert at_terminal.exitstatus == 0
 
 
 def test_count_is_said_at_each_tenth_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
-    on_progress = progress.counting("experiments ...")
+    on_progress = waiting.counting("experiments ...")
     for done in range(96):
         on_progress(done, 96)
     said = capsys.readouterr().err.splitlines()

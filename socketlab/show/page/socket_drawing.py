@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from socketlab.show.page.data import Socket
+from socketlab.show.page.document_types import Socket
 from socketlab.show.page.svg import Drawing, fitting
 
 NARROW = 500
