@@ -76,10 +76,10 @@ def test_more_processes_and_descriptors_are_had_without_a_limit(others: Others) 
 
 
 def test_what_a_host_prints_is_limited_on_the_machines_disk(
-    lab: Lab, others: Others, project: str, engine: docker.DockerClient
+    lab: Lab, others: Others, lab_name: str, engine: docker.DockerClient
 ) -> None:
     others.guest()
-    mine = engine.containers.list(filters={"label": f"com.docker.compose.project={project}"})
+    mine = engine.containers.list(filters={"label": f"com.docker.compose.project={lab_name}"})
     hosts = {container.labels["com.docker.compose.service"] for container in mine}
     assert {"server", "client", *(["netem"] if lab.sidecar else [])} <= hosts
     for container in mine:

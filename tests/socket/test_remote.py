@@ -140,7 +140,7 @@ def test_remote_runs_a_program_by_pipes(lines: Lines) -> None:
     pid = lines.ask("start", [sys.executable, "-c", GREETS], {"NAME": "x"}, False)
     assert lines.ask("program", pid, "written", data(b"Name?"), DEADLINE_S)["output"] == data(b"Name? ")
     lines.ask("program", pid, "type", data(b"Ada\n"))
-    said = lines.ask("program", pid, "written", data(b"hello"), DEADLINE_S)
+    said = lines.ask("program", pid, "written", data(b"hello Ada\n"), DEADLINE_S)
     assert (said["output"], said["errors"]) == (data(b"Name? hello Ada\n"), data(b""))
     assert lines.ask("program", pid, "wait", 0) is None
     lines.ask("program", pid, "end_input")
@@ -182,7 +182,7 @@ def test_remote_runs_a_program_at_a_terminal_of_its_own(lines: Lines) -> None:
     assert descriptors["0"] == descriptors["1"] == descriptors["2"]
     assert descriptors["0"].startswith("/dev/pts/")
     lines.ask("program", pid, "type", data(b"Ada\n"))
-    said = lines.ask("program", pid, "written", data(b"hello"), DEADLINE_S)
+    said = lines.ask("program", pid, "written", data(b"hello Ada\r\n"), DEADLINE_S)
     assert b64decode(said["output"]["bytes"]) == b"Name? Ada\r\nhello Ada\r\n"
     assert "errors" in said
     lines.ask("program", pid, "end_input")  # Ctrl-D

@@ -15,9 +15,9 @@ PATIENCE_S = 20
 PROGRAM = """
 import sys
 from socketlab.show import waiting
-progress.LONG_S = {long_s}
-with progress.waiting("making the hosts ..."):
-    with progress.waiting("building an image ..."):
+waiting.LONG_S = {long_s}
+with waiting.waiting("making the hosts ..."):
+    with waiting.waiting("building an image ..."):
         sys.stdin.readline()
     sys.stdin.readline()
 print("a table")
