@@ -330,8 +330,8 @@ def main() -> int:
             request = asked(line)
             try:
                 threading.Thread(target=answer, args=(request,), daemon=True).start()
-            except RuntimeError:  # no more threads on this host for now
-                say(failed(request, BlockingIOError(), "EAGAIN", "no thread is left on this host"))
+            except RuntimeError as error:  # other programs have all that this host may run
+                say(failed(request, error, None, str(error)))
     except SystemExit:
         pass  # SIGTERM
     finally:

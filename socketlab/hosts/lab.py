@@ -20,7 +20,7 @@ from socketlab.describe.scenario import Engine, ServerProgram
 from socketlab.errors import EngineError, HostEndedError, TraceError
 from socketlab.hosts.backend import Backend
 from socketlab.hosts.interrupts import undisturbed
-from socketlab.hosts.operated import HANGS_S, LOST_S, Host, Program, RemoteSocket
+from socketlab.hosts.operated import HANGS_S, Host, Program, RemoteSocket
 from socketlab.hosts.wire import FEW, MANY, Wire
 from socketlab.observe import evidence
 
@@ -30,7 +30,7 @@ JSON = {"LOG_FORMAT": "json"}  # journals for programs
 # Where the sidecar is asked (services/netem/control.py), and the longest that it answers.
 CONTROL = "/run/netem"
 LONGEST_ANSWER = 1 << 17
-SLACK_S = 5.0
+ANSWER_S = 10.0  # the sidecar itself gives up what it is asked for after 4 s
 LONGEST_S = 120.0  # a client: longer than any that an experiment can ask for
 KILLED = 128  # a shell's exit code for a program that a signal has ended is that and its number
 READY = {
@@ -214,7 +214,7 @@ class Lab:
         asking: RemoteSocket = self.sidecar.ask("socket", AF_UNIX, int(SOCK_DGRAM))
         try:
             with asking:
-                asking.settimeout(LOST_S - SLACK_S)  # before the host itself is given up
+                asking.settimeout(ANSWER_S)
                 asking.call("bind", own)
                 asking.call("connect", f"{CONTROL}/control")
                 asking.send(json.dumps({"command": command, **words}, allow_nan=False).encode())

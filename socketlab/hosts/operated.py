@@ -236,7 +236,7 @@ class Program:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(HostEndedError):  # its programs have ended with it
+        with suppress(EngineError):  # a host that cannot do that now does it when it is closed, or has ended
             self.kill()
 
 

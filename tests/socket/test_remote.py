@@ -560,3 +560,24 @@ def test_client_that_could_not_work_says_why(client: Host) -> None:
 def test_what_a_client_that_was_ended_has_measured_is_gone(client: Host, what: str, why: str) -> None:
     with pytest.raises(TraceError, match=rf"^it was ended from outside \({why}"):
         run_client(client, [what, "0"])
+
+
+NO_SECOND_THREAD = """
+import threading
+from lab import remote
+start, started = threading.Thread.start, []
+def limited(self):
+    started.append(self)
+    if len(started) == 2:
+        raise RuntimeError("can't start new thread")
+    start(self)
+threading.Thread.start = limited
+remote.main()
+"""
+
+
+def test_host_that_may_run_no_more_for_now_says_so_and_goes_on() -> None:
+    with closing(Host("full", [sys.executable, "-c", NO_SECOND_THREAD], ENVIRONMENT)) as full:
+        with pytest.raises(EngineError, match="RuntimeError: can't start new thread"):
+            full.function("os", "getpid")
+        assert full.function("os", "getpid") == full.pid
