@@ -15,7 +15,7 @@ from pathlib import Path
 
 import docker
 from docker.errors import APIError, NotFound
-from netem_impairment import leases
+from netem_impairment import attach, leases
 
 from socketlab.errors import EngineError, LabError
 from socketlab.hosts.docker.bundle import ROLE_LABEL
@@ -127,5 +127,5 @@ def reap() -> list[str]:
 
 
 if __name__ == "__main__":
-    for each in reap():
-        print(f"removed the {each}, which a killed run of the tests has left")
+    for each in (*(f"sidecar {name}" for name in attach.remove_left()), *reap()):
+        print(f"removed the {each}, which a killed run has left")

@@ -4,9 +4,9 @@
 
 Theory of operation. The lecture's servers wait in recvfrom() and in accept() and recv(), for one socket at a
 time. This one has the same sockets: the server socket (UDP), the welcoming socket (TCP), and a connection
-socket for each TCP client. But it waits for all of them together, in one call of the system: epoll_wait().
-That returns those that are ready, and for each of them the event loop (`event_loop.py`) calls what is to be
-done, which is what the lecture's servers do:
+socket for each TCP client. But it waits for all of them together, in one system call: epoll_wait(), or poll()
+where there is none. That returns the ready sockets, and for each one the event loop (`event_loop.py`) calls a
+handler that makes the calls of the lecture's servers:
 
     the socket                 what is done when it is ready                            in
     the server socket          recvfrom(), upper case, sendto()                         datagrams.py
@@ -17,13 +17,13 @@ So one thread serves all clients. None of them may hold up the others, and that 
 
   1. No call blocks. A socket that has nothing to read, or no room for an answer, says so (BlockingIOError),
      and the loop goes on with the next one.
-  2. A turn of the loop does a bounded part of the work for each socket: one piece of a connection, at most 64
-     datagrams, at most 64 new clients. A client that sends more than a piece waits in line with its like.
+  2. A turn of the loop does a bounded part of the work for each socket: at most two pieces of a connection,
+     64 datagrams, 64 new clients. A client with more than one piece to read waits in line with its like.
   3. What was read is answered before more is read. An answer that the client does not take is kept, and until
      it is sent nothing is read from this client: TCP's flow control then makes it wait, not our memory grow.
-  4. A connection on which no byte moves for the idle time-out is closed, and one over the limit is told so.
+  4. An idle connection is closed after the idle time-out. One over the limit gets a message, and is closed.
 
-Without --quiet the sockets are journaled: they write down each call, as those of the lecture's programs do.
+Without --quiet the sockets are journaled: they write down the lecture's calls, as in the lecture's programs.
 """
 
 import argparse

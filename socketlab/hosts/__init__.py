@@ -2,15 +2,16 @@
 
 A command says what is to happen on a server, a client, a sidecar; it never asks what these are. Three layers:
 
-    operated.py   one host: sockets, programs, files, each by a process on it that does as it is asked
+    operated.py   one host: its sockets, programs and files, by a process on it that does as it is asked
     lab.py        the hosts of a lecture together: servers, impairments, captures
     backend.py    the seam: what carries the hosts must start them, say how to operate each, and remove them
 
-Below the seam is a folder a backend: `docker/`, containers of a Compose project, and `netns/`, network
+Below the seam, each backend has a folder: `docker/`, containers of a Compose project, and `netns/`, network
 namespaces of this machine. Nothing above it knows which one it has, and no other package of socketlab talks
-to Docker. What is assumed of any backend: hosts run Linux, with the programs of services/ and a Python for
-them; a client finds the server by the name "server". Not assumed: names of interfaces, how names are
-resolved, one engine.
+to Docker; commands about images (`bundle`, `netem-image`, `clean`) use that backend's.
+
+What is assumed of any backend: hosts run Linux, with the programs of services/ and a Python for them; a client
+finds the server by the name "server". Not assumed: names of interfaces, how names are resolved, one engine.
 """
 
 from socketlab.describe.scenario import Servers

@@ -1,4 +1,4 @@
-"""The seam: what a backend does for a lab. Whatever is not here, no command can ask of its hosts.
+"""The seam: what a backend does for a lab. A command may use only what this protocol defines.
 
 A backend carries the hosts of one lab: it starts them, and operates each. What happens on a host is the same
 everywhere, and is in `socketlab.hosts.lab` and `socketlab.hosts.operated`.
@@ -19,7 +19,7 @@ class LogLine:
 
     Attributes:
         time: of day, UTC, as HH:MM:SS and microseconds.
-        host: the host's name, as "server-1".
+        host: the host's name, as "server" or "server-1".
         text: printable.
     """
 
@@ -92,7 +92,7 @@ class Backend(Protocol):
         """Remove all hosts of the lab, and their network."""
 
     def close(self) -> None:
-        """Let go of what carries the hosts; the lab goes on."""
+        """Let go of what carries the hosts. The lab goes on, where it can outlive this process."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Run: what must not be left half done when somebody presses Ctrl-C."""
+"""What must not be left half done when somebody presses Ctrl-C."""
 
 import signal
 import threading
@@ -13,9 +13,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def undisturbed() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM wait until the body is over. A second one does not: somebody is in a hurry.
 
-    A command that is killed while it talks to the engine leaves what the engine then still does: a host that
-    comes when nobody expects it any more. In another thread than the first, which gets no signals, this does
-    nothing.
+    When a command is killed in the middle of a request, the Docker engine still finishes the request, and may
+    create a host that nobody owns. In threads other than the main one, which get no signals, it does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -94,13 +94,13 @@ class Lab:
         server, client, other: the hosts; `other` is a second client.
         sidecar: what impairs the server's network; None: it does not work here.
         no_sidecar: why not.
-        programs: what is started in the place of a program, by its file's name: one broken on purpose.
+        programs: commands that replace a program, by its file name: one that is broken on purpose.
         seed: for what is left to chance.
         machine: what all of this runs on.
         administrator: returns a client host whose programs may do with its network what its administrator
             may. None: on these hosts all programs may.
-        taps: returns a capture host that shares the network of a host; of one that may also look behind an
-            impairment, or not. None: there is nothing to capture with.
+        taps: returns a capture host in the network of the given host; the flag says whether it may also look
+            behind an impairment. None: there is nothing to capture with.
     """
 
     server: Host

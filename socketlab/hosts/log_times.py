@@ -1,4 +1,4 @@
-"""When a line of a log was written: a journal says so itself, for all others somebody else must."""
+"""When a line of a log was written: a journal's begin with their time, others have that of their receipt."""
 
 import re
 from collections.abc import Iterable
@@ -25,7 +25,8 @@ def time_of_day(received: str, line: str) -> str:
 
     Args:
         received: when it was received.
-        line: a journal's own begins with its time; one later than `received` is of a host with another clock.
+        line: a journal's begins with its time. One later than `received` comes from a host with another
+            clock; then `received` counts.
     """
     stamped = JOURNAL_TIME.match(line)
     if stamped is None:

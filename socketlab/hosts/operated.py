@@ -47,7 +47,10 @@ def named(address: Address) -> str:
 
 
 class RemoteSocket:
-    """A socket on another host. Its calls are those of `socket.socket`; they block at most PATIENCE_S."""
+    """A socket on another host. Its calls are those of `socket.socket`.
+
+    They block at most PATIENCE_S; those of a connection socket from `accept`, until its host is given up.
+    """
 
     def __init__(self, host: "Host", handle: int) -> None:
         self.host = host

@@ -1,4 +1,4 @@
-"""Run: what is being done. How that is shown, if at all, is for the command that has it done to say."""
+"""What is being done. The command that is run decides whether and how to show it."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext

@@ -1,7 +1,7 @@
-"""Run: one experiment at a time on a lab. Two at once would give each other's network another impairment.
+"""One experiment at a time on a lab: two at once would impair each other's network.
 
-What makes the images waits for whoever is at that: two at once would make two images of each, and the labs
-that began with one would have their hosts made anew from the other.
+Image builds are serialized: two at once would produce two versions of each image, and labs started from one
+would be recreated from the other.
 
 A lab in use is a locked file in /tmp, one for each project (flock(2)). The kernel lets go of the lock when
 the process ends, however it ends: so nothing is left that somebody has to remove, and a killed run keeps
@@ -33,12 +33,12 @@ def lock_file(project: str) -> Path:
 
 @contextmanager
 def turn(project: str, doing: str, *, shared: bool = False) -> Iterator[None]:
-    """Have a lab for oneself in the body of the `with`.
+    """Lock a lab for the body of the `with`.
 
     Args:
         project: of the lab.
-        doing: what is done with it: that is told to whoever comes meanwhile.
-        shared: others who share it may use it, too; nobody who wants it for himself.
+        doing: what is done with it, for the error message of others that want it meanwhile.
+        shared: admit others that ask for a shared turn, and nobody that asks for the lab alone.
 
     Raises:
         EngineError: it is in use; or the file cannot be made.

@@ -1,4 +1,4 @@
-"""Run: look at a host until something is so: for what its kernel shows, but does not announce."""
+"""Look at a host until something is so: for what its kernel shows, but does not announce."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import TypeVar
 
 WITHIN_S = 1.5  # what does not come in a hundred times the time that it takes does not come
 # A host that is slow to answer is slow to act, too: so its time is up only after as many looks as it answers
-# when it has a processor to itself most of the time (there are some 110 in WITHIN_S).
+# when it has a processor to itself most of the time (there are 95 in WITHIN_S).
 LOOKS = 60
 # Between two looks passes a twentieth of the time that it has taken so far: what comes soon is seen at once,
 # and what never comes takes no processor from others.
@@ -23,7 +23,7 @@ def until(
 ) -> T:
     """Return what is seen: as soon as it is what is wanted, or else the last of it when the time is up.
 
-    Whether it is what was wanted, is then for a check to say.
+    The caller must check whether the result is what was wanted.
 
     Args:
         look: asks the host.

@@ -92,9 +92,8 @@ class Wire:
     Args:
         tap: the capture host, which shares the host's network.
         where: the host's name.
-        inside: also record behind an impairment of the host's network, nearer to its programs: packets
-            leave there that are lost on the way out, and those that are lost on the way in do not arrive.
-            Their interface is "inside".
+        inside: also record behind an impairment of the host's network, nearer to its programs: with the
+            outgoing packets that it drops, and without the incoming ones. Their interface is "inside".
         room: how many packets may wait for the recorder: FEW, for some lines of conversation, or MANY.
 
     Raises:

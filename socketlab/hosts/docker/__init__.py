@@ -1,1 +1,1 @@
-"""Hosts as containers of a Compose project. Nothing else in this package talks to Docker."""
+"""Hosts as containers of a Compose project. Nothing else in socketlab talks to Docker."""

@@ -1,4 +1,4 @@
-"""Run: a bundle, which carries the images of all hosts to machines without a registry or an internet.
+"""A bundle, which carries the images of all hosts to machines without a registry or an internet.
 
 It is what `docker save` writes: a tar file with layers, configurations, and `manifest.json`, which says what
 there is. It comes from somebody else: what is read here is checked before an engine gets it.

@@ -1,4 +1,4 @@
-"""Run: the connection to the Docker engine, the one that the docker command talks to."""
+"""The connection to the Docker engine, the one that the docker command talks to."""
 
 import os
 import socket

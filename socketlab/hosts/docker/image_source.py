@@ -1,4 +1,4 @@
-"""Run: what an image is made from, as one digest. Equal digests: there is nothing to build.
+"""What an image is made from, as one digest. Equal digests: there is nothing to build.
 
 It is the same in every checkout and installation of a version: what git, pip or a umask make of a file's mode
 does not count, but for whether it can be run.

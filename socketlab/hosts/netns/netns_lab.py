@@ -2,7 +2,7 @@
 
 They serve inside a kernel that has netem, where no Docker is, and they keep the seam honest: whatever a
 command asks of its hosts must work here, too. Programs run as plain processes of services/, and end with the
-process that has started them.
+process that has started them. `close` removes everything; a client's namespace stays until then.
 """
 
 import os
