@@ -10,8 +10,9 @@ Below the seam, each backend has a folder: `docker/`, containers of a Compose pr
 namespaces of this machine. Nothing above it knows which one it has, and no other package of socketlab talks
 to Docker; commands about images (`bundle`, `netem-image`, `clean`) use that backend's.
 
-What is assumed of any backend: hosts run Linux, with the programs of services/ and a Python for them; a client
-finds the server by the name "server". Not assumed: names of interfaces, how names are resolved, one engine.
+What is assumed of any backend: hosts run Linux, with the programs of services/ and a Python for them; a
+client finds the server by the name "server". Not assumed: names of interfaces, how names are resolved, one
+engine.
 """
 
 from socketlab.describe.scenario import Servers
