@@ -18,7 +18,7 @@ So one thread serves all clients. None of them may hold up the others, and that 
   1. No call blocks. A socket that has nothing to read, or no room for an answer, says so (BlockingIOError),
      and the loop goes on with the next one.
   2. A turn of the loop does a bounded part of the work for each socket: at most two pieces of a connection,
-     64 datagrams, 64 new clients. A client with more than one piece to read waits in line with its like.
+     32 datagrams, 64 new clients. A client with more than one piece to read waits in line with its like.
   3. What was read is answered before more is read. An answer that the client does not take is kept, and until
      it is sent nothing is read from this client: TCP's flow control then makes it wait, not our memory grow.
   4. An idle connection is closed after the idle time-out. One over the limit gets a message, and is closed.

@@ -176,3 +176,19 @@ def test_line_is_served_in_its_order_and_without_those_that_have_left(loop: Even
     for pair in pairs:
         for sock in pair:
             sock.close()
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_socket_that_has_most_to_do_is_served_last(readiness: Readiness, first: int) -> None:
+    served: list[str] = []
+    loop = EventLoop(readiness)
+    (most, most_end), (little, little_end) = socketpair(), socketpair()
+    with most, most_end, little, little_end:
+        loop.watch(most.fileno(), READ, partial(served.append, "most"))
+        loop.serve_last(most.fileno())
+        loop.watch(little.fileno(), READ, partial(served.append, "little"))
+        for end in (most_end, little_end) if first == 0 else (little_end, most_end):
+            end.send(b"x")
+        for _turn in range(3):  # epoll lists them in turn
+            loop.turn(10)
+    assert served == ["little", "most"] * 3

@@ -7,7 +7,7 @@ from uppercase import MAX_DATAGRAM, answer_to_datagram
 from concurrent_server import batch
 from concurrent_server.event_loop import READ, EventLoop
 
-DATAGRAMS_PER_TURN = 64  # then the TCP clients have their turn
+DATAGRAMS_PER_TURN = 32  # then the TCP clients have their turn: beside a flood they wait for so many
 # Bytes to ask for; the system gives what its own limits allow (net.core.rmem_max, net.core.wmem_max).
 RECEIVE_BUFFER = SEND_BUFFER = 4 << 20
 
@@ -30,6 +30,7 @@ class Datagrams:
         self._server_socket = server_socket
         self._batch = batch.best(server_socket, DATAGRAMS_PER_TURN) if many_a_call else None
         loop.watch(server_socket.fileno(), READ, self.answer)
+        loop.serve_last(server_socket.fileno())
 
     def answer(self) -> None:
         """Answer the datagrams that have arrived, as many as one turn allows."""
